@@ -1,0 +1,18 @@
+// Writes packages/contracts/openapi.json from the built API, without a database. Keys are sorted, so that moving a
+// declaration in the source changes nothing in the document.
+import { createOpenApiDocument } from '../apps/api/dist/openapi.js';
+import { writeOrCheck } from './generated-file.ts';
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]));
+}
+
+const document = sortKeys(await createOpenApiDocument());
+await writeOrCheck(
+  'packages/contracts/openapi.json',
+  `${JSON.stringify(document, null, 2)}\n`,
+  'pnpm openapi:export',
+);
