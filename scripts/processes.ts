@@ -1,0 +1,29 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it exists, but belongs to somebody else.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** The command line of a process, or an empty string when there is none. */
+export async function commandLineOf(pid: number): Promise<string> {
+  try {
+    const content = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+    return content.replaceAll('\0', ' ').trim();
+  } catch {
+    // Only Linux has /proc, and a slim Linux has no ps.
+    const answer = await run('ps', ['-o', 'command=', '-p', String(pid)]).catch(() => ({
+      stdout: '',
+    }));
+    return answer.stdout.trim();
+  }
+}
