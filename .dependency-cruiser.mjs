@@ -81,6 +81,13 @@ export default {
       },
     },
     {
+      name: 'no-barrel-files',
+      comment: 'Re-exports hide where a thing lives and pull whole folders into every import.',
+      severity: 'error',
+      from: { path: '^apps/' },
+      to: { dependencyTypes: ['export'] },
+    },
+    {
       name: 'platform-knows-no-module',
       comment:
         'The platform is technology behind small interfaces; the domain imports it, never the reverse.',

@@ -75,6 +75,10 @@ const plants: Record<string, Plant> = {
     ),
     [`${src}/planted-owner/foreign.repository.ts`]: exportClass('ForeignRepository'),
   },
+  'no-barrel-files': {
+    [`${src}/planted-barrel/index.ts`]: `export { Planted } from './planted.service.js';\nexport type { Planted as Type } from './planted.service.js';\n`,
+    [`${src}/planted-barrel/planted.service.ts`]: exportClass('Planted'),
+  },
   'platform-knows-no-module': {
     [`${src}/platform/planted/planted.ts`]: injectable(
       'DomainService',
