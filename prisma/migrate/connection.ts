@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { MigrateError, describeError, sqlState } from './errors.ts';
+
+const INVALID_CATALOG_NAME = '3D000';
+const DUPLICATE_DATABASE = '42P04';
+const UNIQUE_VIOLATION = '23505';
+/** Exists on every server by convention, and is where other databases are created from. */
+const MAINTENANCE_DATABASE = 'postgres';
+
+/** Where to connect: a URL for node-postgres, and the schema that Prisma names in its URLs. */
+export interface ConnectionTarget {
+  url: string;
+  database: string;
+  schema: string;
+}
+
+/**
+ * Migrations hold locks that belong to a session, which a pooler in transaction mode does not keep:
+ * so the direct address comes first.
+ */
+export function databaseUrlFrom(env: NodeJS.ProcessEnv): string | undefined {
+  return env['DATABASE_DIRECT_URL'] || env['DATABASE_URL'] || undefined;
+}
+
+/** @throws MigrateError when the text is not a PostgreSQL URL that names a database */
+export function parseDatabaseUrl(databaseUrl: string): ConnectionTarget {
+  if (!URL.canParse(databaseUrl)) {
+    throw new MigrateError(
+      'The database URL is not a URL: postgresql://user:password@host:5432/database',
+    );
+  }
+  const url = new URL(databaseUrl);
+  if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') {
+    throw new MigrateError(`The database URL must begin with postgresql://, not ${url.protocol}//`);
+  }
+  const database = decodeURIComponent(url.pathname.slice(1));
+  if (database === '') {
+    throw new MigrateError(
+      'The database URL names no database: postgresql://user:password@host:5432/database',
+    );
+  }
+  const schema = url.searchParams.get('schema') ?? 'public';
+  return { url: databaseUrl, database, schema };
+}
+
+/**
+ * The same server and options, another database. In the URL itself, since node-postgres lets the
+ * connection string win over a `database` option beside it.
+ */
+export function withDatabase(target: ConnectionTarget, database: string): ConnectionTarget {
+  const url = new URL(target.url);
+  url.pathname = `/${encodeURIComponent(database)}`;
+  return { ...target, url: url.href, database };
+}
+
+/** For what needs a server and no particular database. */
+export function maintenanceDatabase(target: ConnectionTarget): ConnectionTarget {
+  return withDatabase(target, MAINTENANCE_DATABASE);
+}
+
+/**
+ * Opens one session. Timeouts that the role or the database sets are lifted: they are meant for
+ * requests, and a long migration or a long wait for the lock must not run into them.
+ */
+export async function openClient(target: ConnectionTarget): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: target.url, keepAlive: true });
+  // A session that breaks fails its next query; without a listener it would end the process.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+  await client.query(sessionSettings(target));
+  return client;
+}
+
+/** What every session of the migrate tool sets first. */
+export function sessionSettings({ schema }: ConnectionTarget): string {
+  return [
+    `SET search_path = ${pg.escapeIdentifier(schema)}`,
+    'SET statement_timeout = 0',
+    'SET lock_timeout = 0',
+    'SET idle_session_timeout = 0',
+  ].join('; ');
+}
+
+export async function withClient<T>(
+  target: ConnectionTarget,
+  use: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = await openClient(target);
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Creates the database if the server does not have it; true when it did. */
+export async function ensureDatabase(target: ConnectionTarget): Promise<boolean> {
+  try {
+    await withClient(target, async () => undefined);
+    return false;
+  } catch (error) {
+    if (sqlState(error) !== INVALID_CATALOG_NAME) {
+      throw error;
+    }
+  }
+  try {
+    await withClient(maintenanceDatabase(target), (client) =>
+      client.query(`CREATE DATABASE ${pg.escapeIdentifier(target.database)}`),
+    );
+    return true;
+  } catch (error) {
+    // Another process created it meanwhile: with the second code when both were at it at once.
+    if ([DUPLICATE_DATABASE, UNIQUE_VIOLATION].includes(sqlState(error) ?? '')) {
+      return false;
+    }
+    throw new MigrateError(
+      `Database "${target.database}" does not exist and could not be created: ${describeError(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+export interface TemporaryDatabase {
+  target: ConnectionTarget;
+  drop(): Promise<void>;
+}
+
+/** An empty database on the target's server, for the caller to drop. */
+export async function createTemporaryDatabase(
+  target: ConnectionTarget,
+): Promise<TemporaryDatabase> {
+  const database = `rind_shadow_${randomUUID()}`;
+  const maintenance = maintenanceDatabase(target);
+  try {
+    // template0 has nothing in it; template1 may have been given objects on this server.
+    await withClient(maintenance, (client) =>
+      client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)} TEMPLATE template0`),
+    );
+  } catch (error) {
+    throw new MigrateError(
+      `The throw-away database that the migrations are tried on could not be created: ${describeError(error)}`,
+      { cause: error },
+    );
+  }
+  return {
+    target: withDatabase(target, database),
+    drop: async () => {
+      await withClient(maintenance, (client) =>
+        client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(database)} WITH (FORCE)`),
+      );
+    },
+  };
+}
