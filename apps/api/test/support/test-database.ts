@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+
+/** Where global-setup.ts tells the workers what it made. */
+export const TEST_SERVER_VARIABLE = 'RIND_TEST_SERVER';
+
+/** What all databases of one test run share. */
+export interface TestServer {
+  /** A role that may create databases, connected to any of them. */
+  url: string;
+  /** Begins the name of every database of this run. */
+  namePrefix: string;
+  /** The migrated database that the others are copies of. */
+  template: string;
+}
+
+export interface TestDatabase {
+  url: string;
+  drop(): Promise<void>;
+}
+
+export interface TestDatabaseOptions {
+  /** False for a database without any table, for tests of the migrations themselves. */
+  migrated?: boolean;
+}
+
+/** A database for one test file: a copy of the migrated template, in about 20 ms. Drop it at the end. */
+export async function createTestDatabase({
+  migrated = true,
+}: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const { url, namePrefix, template } = testServer();
+  const name = namePrefix + randomUUID();
+  const source = pg.escapeIdentifier(migrated ? template : 'template0');
+  // Copying files takes a fifth of the time of the default, which writes every page to the log.
+  await query(
+    url,
+    `CREATE DATABASE ${pg.escapeIdentifier(name)} TEMPLATE ${source} STRATEGY FILE_COPY`,
+  );
+  return {
+    url: databaseUrl(url, name),
+    // By force: a test that failed may have left connections open.
+    drop: () => query(url, `DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`),
+  };
+}
+
+/** The same server and role, another database. */
+export function databaseUrl(serverUrl: string, database: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${encodeURIComponent(database)}`;
+  return url.href;
+}
+
+function testServer(): TestServer {
+  const server = process.env[TEST_SERVER_VARIABLE];
+  if (server === undefined) {
+    throw new Error('No test server: this test belongs to the Jest project with global-setup.ts.');
+  }
+  return JSON.parse(server) as TestServer;
+}
+
+async function query(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
