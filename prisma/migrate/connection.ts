@@ -77,13 +77,17 @@ export async function openClient(target: ConnectionTarget): Promise<pg.Client> {
   return client;
 }
 
-/** What every session of the migrate tool sets first. */
+/**
+ * What every session of the migrate tool sets first. With the last one the server gives up a migration
+ * whose client is gone, within a second; by default it would go on and commit what nobody records.
+ */
 export function sessionSettings({ schema }: ConnectionTarget): string {
   return [
     `SET search_path = ${pg.escapeIdentifier(schema)}`,
     'SET statement_timeout = 0',
     'SET lock_timeout = 0',
     'SET idle_session_timeout = 0',
+    'SET client_connection_check_interval = 1000',
   ].join('; ');
 }
 

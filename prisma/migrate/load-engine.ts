@@ -44,8 +44,19 @@ function instantiate(): void {
   const packageDir = path.dirname(require.resolve('@prisma/schema-engine-wasm'));
   const binary = readFileSync(path.join(packageDir, 'schema_engine_bg.wasm'));
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary), {
-    './schema_engine_bg.js': bindings,
+    './schema_engine_bg.js': { ...bindings, ...unreferencedTimers() },
   });
   (bindings as unknown as BindingsInternals).__wbg_set_wasm(exports);
   exports.__wbindgen_start();
+}
+
+/**
+ * The engine never clears the timer that limits its wait for Prisma's lock, and so would keep every
+ * process alive for 10 s after its work. The connection it waits on keeps the process alive anyway.
+ */
+function unreferencedTimers(): object {
+  const names = Object.keys(bindings).filter((name) => name.startsWith('__wbg_setTimeout_'));
+  const setUnreferenced = (callback: () => void, ms: number): NodeJS.Timeout =>
+    setTimeout(callback, ms >>> 0).unref();
+  return Object.fromEntries(names.map((name) => [name, setUnreferenced]));
 }
