@@ -12,11 +12,22 @@ function sortKeys(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]));
 }
 
+/** References that lead nowhere: generators of clients stop at them without a word that helps. */
+function findDanglingReferences(json: string): string[] {
+  const document: unknown = JSON.parse(json);
+  const targets = new Set(
+    Array.from(json.matchAll(/"\$ref": "([^"]+)"/g), ([, target]) => target!),
+  );
+  return [...targets].filter((target) => {
+    const names = target.split('/').slice(1);
+    return names.reduce<unknown>((node, name) => Object(node)[name], document) === undefined;
+  });
+}
+
 const { createOpenApiDocument } = (await import(entry.href)) as {
   createOpenApiDocument: () => Promise<object>;
 };
-await writeOrCheck(
-  'packages/contracts/openapi.json',
-  `${JSON.stringify(sortKeys(await createOpenApiDocument()), null, 2)}\n`,
-  'pnpm openapi:export',
-);
+const json = `${JSON.stringify(sortKeys(await createOpenApiDocument()), null, 2)}\n`;
+const dangling = findDanglingReferences(json);
+if (dangling.length > 0) throw new Error(`No such schema in the document: ${dangling.join(', ')}`);
+await writeOrCheck('packages/contracts/openapi.json', json, 'pnpm openapi:export');

@@ -44,7 +44,8 @@ function findSystemUser(): Account {
 
 function createSystemUser(): Account {
   spawnSync(
-    'useradd',
+    // Not every root has this folder on the PATH.
+    '/usr/sbin/useradd',
     ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', 'postgres'],
     {
       stdio: 'ignore',

