@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { line } from './text.js';
+import { DisplayName, Language, User } from './users.js';
+
+/** Addresses are compared and stored in lower case. */
+const Email = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .pipe(z.email().max(254))
+  .meta({ example: 'ada@example.com' });
+
+/** NFKC, so that the same password typed on two keyboards is the same (RFC 8265). */
+const NewPassword = z
+  .string()
+  .normalize('NFKC')
+  .min(10)
+  .max(128)
+  .meta({ description: '10 to 128 characters', example: 'correct horse battery' });
+
+/** Lengths are not checked on sign-in: rules for new passwords may have changed since it was set. */
+const Password = z.string().normalize('NFKC').min(1).max(1024);
+
+export const Device = z
+  .object({
+    id: z.uuid().meta({
+      description:
+        'A UUID that the installation made for itself. Signing in again with it replaces the session of that device.',
+    }),
+    name: line(100).optional().meta({ example: 'Pixel 9' }),
+    platform: line(50).optional().meta({ example: 'android' }),
+    appVersion: line(50).optional().meta({ example: '1.4.0' }),
+  })
+  .meta({ id: 'Device' });
+export type Device = z.infer<typeof Device>;
+
+export const RegisterBody = z
+  .object({
+    email: Email,
+    password: NewPassword,
+    displayName: DisplayName,
+    language: Language.optional(),
+    device: Device.optional(),
+  })
+  .meta({ id: 'RegisterBody' });
+export type RegisterBody = z.infer<typeof RegisterBody>;
+
+export const LoginBody = z
+  .object({ email: Email, password: Password, device: Device.optional() })
+  .meta({ id: 'LoginBody' });
+export type LoginBody = z.infer<typeof LoginBody>;
+
+export const RefreshBody = z
+  .object({ refreshToken: z.string().min(1).max(512) })
+  .meta({ id: 'RefreshBody' });
+export type RefreshBody = z.infer<typeof RefreshBody>;
+
+export const SignedInSession = z
+  .object({
+    id: z.uuid(),
+    createdAt: z.iso.datetime(),
+    expiresAt: z.iso.datetime().meta({
+      description: 'When the sign-in ends unless it is refreshed before',
+    }),
+    device: Device.nullable(),
+  })
+  .meta({ id: 'SignedInSession' });
+export type SignedInSession = z.infer<typeof SignedInSession>;
+
+export const AuthResult = z
+  .object({
+    user: User,
+    session: SignedInSession,
+    accessToken: z.string().optional().meta({
+      description: 'Send as `Authorization: Bearer`. Absent when tokens travel in cookies.',
+    }),
+    accessTokenExpiresAt: z.iso.datetime(),
+    refreshToken: z.string().optional().meta({
+      description:
+        'Store durably before the access token is used. Absent when tokens travel in cookies.',
+    }),
+  })
+  .meta({ id: 'AuthResult' });
+export type AuthResult = z.infer<typeof AuthResult>;
+
+/** The password was right, and the account asks for a second factor before it gives out tokens. */
+export const MfaRequired = z
+  .object({
+    mfaRequired: z.literal(true),
+    mfaToken: z.string(),
+    methods: z.array(z.string()),
+  })
+  .meta({ id: 'MfaRequired' });
+export type MfaRequired = z.infer<typeof MfaRequired>;
+
+export const LoginResult = z.union([AuthResult, MfaRequired]).meta({ id: 'LoginResult' });
+export type LoginResult = z.infer<typeof LoginResult>;

@@ -1,0 +1,136 @@
+/** What a problem code means, and what a client should do about it. `docs/errors.md` is generated from this table. */
+export interface ErrorDefinition {
+  /** HTTP status of the answer. */
+  readonly status: number;
+  /** Short summary, the same for every occurrence (RFC 9457 `title`). */
+  readonly title: string;
+  readonly meaning: string;
+  readonly action: string;
+}
+
+export const errorCodes = {
+  malformed_request: {
+    status: 400,
+    title: 'Malformed request',
+    meaning:
+      'The request could not be read: its body is not valid JSON, or a part of it is not valid HTTP.',
+    action: 'Fix the client. Repeating the request will not help.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'Authentication required',
+    meaning: 'The request carries no access token, or one that is not valid.',
+    action: 'Sign in, or send the access token as `Authorization: Bearer <token>`.',
+  },
+  access_token_expired: {
+    status: 401,
+    title: 'Access token expired',
+    meaning: 'The access token was valid once, and its time is over.',
+    action: 'Call `POST /auth/refresh`, store the new tokens, and repeat the request once.',
+  },
+  session_ended: {
+    status: 401,
+    title: 'Session ended',
+    meaning: 'The session of this token was ended, or its account was deactivated or deleted.',
+    action: 'Ask the user to sign in again. Keep local data that has not been synced.',
+  },
+  invalid_credentials: {
+    status: 401,
+    title: 'Invalid credentials',
+    meaning:
+      'The address is not registered, or the password is wrong; the answer does not tell which.',
+    action: 'Let the user try again.',
+  },
+  refresh_token_invalid: {
+    status: 401,
+    title: 'Refresh token invalid',
+    meaning: 'The refresh token is unknown, its session has ended, or it is past its lifetime.',
+    action: 'Ask the user to sign in again. Keep local data that has not been synced.',
+  },
+  refresh_token_reused: {
+    status: 401,
+    title: 'Refresh token reused',
+    meaning:
+      'An old refresh token was presented although its successor was already in use: somebody else may hold a copy. The session was ended.',
+    action: 'Ask the user to sign in again. Keep local data that has not been synced.',
+  },
+  account_deactivated: {
+    status: 403,
+    title: 'Account deactivated',
+    meaning: 'The password is right, but an administrator deactivated the account.',
+    action: 'Tell the user to contact the administrator.',
+  },
+  not_found: {
+    status: 404,
+    title: 'Not found',
+    meaning: 'There is no such route or resource, or the caller may not see it.',
+    action: 'Check the address.',
+  },
+  email_already_used: {
+    status: 409,
+    title: 'Email already used',
+    meaning: 'An account with this address exists.',
+    action: 'Offer to sign in instead.',
+  },
+  sync_conflict: {
+    status: 409,
+    title: 'Sync conflict',
+    meaning:
+      'Records of the push were changed on the server after `lastPulledAt`, or the cursor is not one of this database. Nothing was applied. `errors` names the records.',
+    action: 'Pull, let WatermelonDB merge, and push again: run `synchronize()` once more.',
+  },
+  payload_too_large: {
+    status: 413,
+    title: 'Payload too large',
+    meaning: 'The body is larger than the route accepts.',
+    action: 'Send less at once.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Unsupported media type',
+    meaning: 'The body is not declared as `application/json`.',
+    action: 'Send JSON with `Content-Type: application/json`.',
+  },
+  validation_failed: {
+    status: 422,
+    title: 'Validation failed',
+    meaning: 'The request was understood, but breaks the schema. `errors` points at each fault.',
+    action: 'Show the messages beside the fields, or fix the client.',
+  },
+  invalid_cursor: {
+    status: 422,
+    title: 'Invalid cursor',
+    meaning:
+      '`lastPulledAt` is not a non-negative integer, or stands in the request more than once.',
+    action: 'Send the `timestamp` of the last pull unchanged, or nothing on a first sync.',
+  },
+  sync_content_refused: {
+    status: 422,
+    title: 'Sync content refused',
+    meaning:
+      'With `SYNC_STRICT=true` a push whose records would be repaired or left out is refused as a whole. `errors` points at each fault.',
+    action: 'Fix the app. With `SYNC_STRICT=false` the same push is repaired and accepted.',
+  },
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests',
+    meaning: 'A rate limit was reached. The `RateLimit` headers say which one and when it ends.',
+    action: 'Wait for the number of seconds in `Retry-After`, then repeat.',
+  },
+  internal_error: {
+    status: 500,
+    title: 'Internal error',
+    meaning:
+      'The server failed in a way it did not foresee. The cause is in its log under `requestId`.',
+    action: 'Repeat later; if it persists, report the `requestId`.',
+  },
+  service_unavailable: {
+    status: 503,
+    title: 'Service unavailable',
+    meaning: 'The database cannot be reached or is overloaded. Nothing was applied.',
+    action: 'Repeat after the number of seconds in `Retry-After`.',
+  },
+} as const satisfies Record<string, ErrorDefinition>;
+
+/** Stable, snake_case; clients may switch on it. */
+export type ErrorCode = keyof typeof errorCodes;

@@ -1,0 +1,12 @@
+import type { SyncTable } from './table.js';
+
+export const projects = {
+  name: 'projects',
+  recordName: 'Project',
+  columns: {
+    name: { type: 'string', maxLength: 500 },
+    description: { type: 'string', optional: true, maxLength: 100_000 },
+    created_at: { type: 'number' },
+    updated_at: { type: 'number' },
+  },
+} as const satisfies SyncTable;

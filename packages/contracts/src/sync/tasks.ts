@@ -1,0 +1,14 @@
+import type { SyncTable } from './table.js';
+
+export const tasks = {
+  name: 'tasks',
+  recordName: 'Task',
+  columns: {
+    title: { type: 'string', maxLength: 500 },
+    description: { type: 'string', optional: true, maxLength: 100_000 },
+    is_completed: { type: 'boolean' },
+    project_id: { type: 'string', maxLength: 64, references: 'projects' },
+    created_at: { type: 'number' },
+    updated_at: { type: 'number' },
+  },
+} as const satisfies SyncTable;

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { line } from './text.js';
+
+export const Language = z.enum(['de', 'en']);
+export type Language = z.infer<typeof Language>;
+
+export const DisplayName = line(100);
+
+export const User = z
+  .object({
+    id: z.uuid(),
+    email: z.string(),
+    emailVerified: z.boolean(),
+    displayName: z.string(),
+    language: Language,
+    roles: z.array(z.string()).meta({ example: ['user'] }),
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
+  .meta({ id: 'User' });
+export type User = z.infer<typeof User>;
