@@ -1,0 +1,171 @@
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+
+const DEVELOPMENT_JWT_SECRET = 'development-only-secret-change-me-now';
+
+/** A number of seconds written as `900`, `900s`, `15m`, `12h` or `30d`. */
+const Duration = z.string().transform((text, context): number => {
+  const [, amount, unit] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
+  if (amount === undefined) {
+    context.addIssue({
+      code: 'custom',
+      message: 'expected a duration such as 900s, 15m, 12h or 30d',
+    });
+    return z.NEVER;
+  }
+  return Number(amount) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit || 's']!;
+});
+
+const Flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+
+const List = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+const Origins = List.pipe(
+  z.array(
+    z.string().refine((origin) => origin === '*' || isOrigin(origin), {
+      error: (issue) =>
+        `${JSON.stringify(issue.input)} is not an origin such as https://app.example.com`,
+    }),
+  ),
+);
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+/**
+ * A hop count or a list of CIDRs. Never `true`: that would believe any address a caller writes
+ * into `X-Forwarded-For`.
+ */
+const TrustProxy = z.string().transform((text, context): number | string[] => {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  const ranges = text.split(',').map((range) => range.trim());
+  if (ranges.every((range) => ipaddr.isValid(range) || ipaddr.isValidCIDR(range))) return ranges;
+  context.addIssue({
+    code: 'custom',
+    message:
+      'expected a number of proxies such as 1, or a list of CIDRs such as 10.0.0.0/8,::1/128',
+  });
+  return z.NEVER;
+});
+
+const PerMinute = z.coerce.number().int().min(0).max(1_000_000);
+const Days = z.coerce.number().int().min(1).max(3650);
+const Secret = z.string().min(1);
+
+const Environment = z.object({
+  NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  IMAGE_COMMIT: z.string().optional(),
+  DATABASE_URL: z.url({
+    protocol: /^postgres(ql)?$/,
+    error: 'expected postgres://user:password@host/database',
+  }),
+  DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_POOL_SIZE: z.coerce.number().int().min(2).max(500).default(10),
+  DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
+  JWT_SECRET: Secret.default(DEVELOPMENT_JWT_SECRET),
+  JWT_SECRET_PREVIOUS: List.default([]),
+  JWT_EXPIRES_IN: Duration.pipe(z.number().min(60, 'must be at least 60 seconds')).default(900),
+  REFRESH_TTL_DAYS: Days.default(30),
+  REFRESH_REUSE_WINDOW_SECONDS: z.coerce.number().int().min(0).max(3600).default(30),
+  SESSION_MAX_DAYS: Days.default(90),
+  SESSION_LIMIT: z.coerce.number().int().min(1).max(1000).default(20),
+  CORS_ORIGINS: Origins.default([]),
+  TRUST_PROXY: TrustProxy.optional(),
+  DOCS_ENABLED: Flag.optional(),
+  SYNC_STRICT: Flag.default(false),
+  SYNC_BODY_LIMIT_MB: z.coerce.number().int().min(1).max(256).default(25),
+  RATE_LIMIT_ANON_PER_MINUTE: PerMinute.default(100),
+  RATE_LIMIT_USER_PER_MINUTE: PerMinute.default(300),
+  RATE_LIMIT_SYNC_PER_MINUTE: PerMinute.default(120),
+  RATE_LIMIT_AUTH_PER_MINUTE: PerMinute.default(10),
+});
+
+/** What a development setup may do and a production one may not. Each has a sentence of its own. */
+const ProductionSafe = Environment.superRefine((env, context) => {
+  if (env.NODE_ENV !== 'production') return;
+  const refuse = (name: keyof typeof env, message: string) =>
+    context.addIssue({ code: 'custom', path: [name], message });
+  if (env.JWT_SECRET === DEVELOPMENT_JWT_SECRET) {
+    refuse('JWT_SECRET', 'must be set in production: at least 32 random characters');
+  } else if (env.JWT_SECRET.length < 32) {
+    refuse('JWT_SECRET', 'must have at least 32 characters in production');
+  }
+  if (env.JWT_EXPIRES_IN > 3600) {
+    refuse(
+      'JWT_EXPIRES_IN',
+      'must not exceed 1h in production: an access token outlives its session by up to this time',
+    );
+  }
+  if (env.CORS_ORIGINS.includes('*')) {
+    refuse('CORS_ORIGINS', 'must list origins in production, not *');
+  }
+});
+
+export type Config = Readonly<ReturnType<typeof loadConfig>>;
+
+/** All problems of an environment at once, one line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+
+  constructor(readonly problems: readonly string[]) {
+    super(
+      `The environment is not valid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    );
+  }
+}
+
+/** @throws ConfigError naming every variable that is missing or wrong. Empty variables count as unset. */
+export function loadConfig(environment: NodeJS.ProcessEnv) {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = ProductionSafe.safeParse(set);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => {
+        const name = issue.path.join('.');
+        return set[name] === undefined && issue.code === 'invalid_type'
+          ? `${name} is not set`
+          : `${name}: ${issue.message}`;
+      }),
+    );
+  }
+  const env = parsed.data;
+  return {
+    environment: env.NODE_ENV,
+    port: env.PORT,
+    logLevel: env.LOG_LEVEL,
+    commit: env.IMAGE_COMMIT?.slice(0, 7) ?? null,
+    docsEnabled: env.DOCS_ENABLED ?? env.NODE_ENV !== 'production',
+    database: {
+      url: env.DATABASE_URL,
+      /** The server itself where `url` is a pooler: for what needs a session of its own. */
+      directUrl: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL,
+      poolSize: env.DATABASE_POOL_SIZE,
+      preparedStatements: env.DATABASE_PREPARED_STATEMENTS === 'on',
+    },
+    auth: {
+      jwtSecret: env.JWT_SECRET,
+      previousJwtSecrets: env.JWT_SECRET_PREVIOUS,
+      accessTokenTtlSeconds: env.JWT_EXPIRES_IN,
+      refreshTtlDays: env.REFRESH_TTL_DAYS,
+      refreshReuseWindowSeconds: env.REFRESH_REUSE_WINDOW_SECONDS,
+      sessionMaxDays: env.SESSION_MAX_DAYS,
+      sessionLimit: env.SESSION_LIMIT,
+    },
+    http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
+    sync: { strict: env.SYNC_STRICT, bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024 },
+    rateLimits: {
+      anonymousPerMinute: env.RATE_LIMIT_ANON_PER_MINUTE,
+      userPerMinute: env.RATE_LIMIT_USER_PER_MINUTE,
+      syncPerMinute: env.RATE_LIMIT_SYNC_PER_MINUTE,
+      authPerMinute: env.RATE_LIMIT_AUTH_PER_MINUTE,
+    },
+  };
+}

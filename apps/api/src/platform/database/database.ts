@@ -1,0 +1,157 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { Pool, type PoolClient, types } from 'pg';
+import type { Config } from '../config/config.js';
+import { InjectConfig } from '../config/config.module.js';
+import { isRetryable } from './database-errors.js';
+import { PrismaClient, type Prisma } from './generated/client.js';
+
+/** A statement for a hot path: prepared under its name, rows as arrays when asked. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly rowMode?: 'array';
+}
+
+/** Runs statements within one transaction of the database. */
+export interface SqlTransaction {
+  run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+}
+
+/** Retries of a transaction that PostgreSQL gave up to resolve a deadlock or a serialization failure. */
+const MAX_ATTEMPTS = 4;
+const RETRY_DELAY_MS = 20;
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const TRANSACTION_TIMEOUT_MS = 30_000;
+
+/**
+ * The one connection pool, for Prisma and for hand-written SQL. Repositories ask it for "the
+ * current client", so that they work in and out of a transaction; services open transactions.
+ */
+@Injectable()
+export class Database implements OnModuleDestroy {
+  private readonly logger = new Logger(Database.name);
+  private readonly pool: Pool;
+  private readonly client: PrismaClient;
+  private readonly preparedStatements: boolean;
+  private readonly current = new AsyncLocalStorage<Prisma.TransactionClient>();
+
+  constructor(@InjectConfig() config: Config) {
+    this.preparedStatements = config.database.preparedStatements;
+    this.pool = new Pool({
+      connectionString: config.database.url,
+      max: config.database.poolSize,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      application_name: 'rind-api',
+      // Versions and counters are safe integers (protocol rule 3), so int8 becomes a number.
+      types: {
+        getTypeParser: (oid, format) =>
+          oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format),
+      },
+    });
+    // An idle connection that the server closes must not end the process.
+    this.pool.on('error', (error) =>
+      this.logger.warn({ err: error }, 'An idle database connection was lost'),
+    );
+    this.client = new PrismaClient({
+      adapter: new PrismaPg(
+        this.pool,
+        this.preparedStatements
+          ? {
+              statementNameGenerator: ({ sql }) =>
+                `p_${createHash('sha1').update(sql).digest('hex')}`,
+            }
+          : {},
+      ),
+    });
+  }
+
+  /** Prisma, inside the current transaction where there is one. */
+  get prisma(): Prisma.TransactionClient {
+    return this.current.getStore() ?? this.client;
+  }
+
+  /** The pool itself, for libraries that bring their own statements. */
+  get sharedPool(): Pool {
+    return this.pool;
+  }
+
+  /** One block, committed when it returns and rolled back when it throws; joins a current one. */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    if (this.current.getStore()) return work();
+    return this.retrying(() =>
+      this.client.$transaction((client) => this.current.run(client, work), {
+        maxWait: CONNECT_TIMEOUT_MS,
+        timeout: TRANSACTION_TIMEOUT_MS,
+      }),
+    );
+  }
+
+  /** One statement outside of any transaction. */
+  async run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+    const { rows } = await this.pool.query(this.named(statement, values));
+    return rows as Row[];
+  }
+
+  /**
+   * A transaction of hand-written SQL on one connection, for where Prisma's own machinery costs
+   * too much. READ COMMITTED: each statement sees what was committed before it began.
+   */
+  async sqlTransaction<T>(work: (sql: SqlTransaction) => Promise<T>): Promise<T> {
+    return this.retrying(() => this.attempt(work));
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.client.$disconnect();
+    await this.pool.end();
+  }
+
+  private async attempt<T>(work: (sql: SqlTransaction) => Promise<T>): Promise<T> {
+    const connection = await this.pool.connect();
+    let broken: Error | undefined;
+    try {
+      await connection.query('BEGIN');
+      const result = await work(this.transactionOn(connection));
+      await connection.query('COMMIT');
+      return result;
+    } catch (error) {
+      await connection.query('ROLLBACK').catch((failure: Error) => {
+        broken = failure;
+      });
+      throw error;
+    } finally {
+      // A connection that cannot even roll back is not given to the next caller.
+      connection.release(broken);
+    }
+  }
+
+  private transactionOn(connection: PoolClient): SqlTransaction {
+    return {
+      run: async <Row>(statement: Statement, values: readonly unknown[]) => {
+        const { rows } = await connection.query(this.named(statement, values));
+        return rows as Row[];
+      },
+    };
+  }
+
+  private named({ name, ...statement }: Statement, values: readonly unknown[]) {
+    return this.preparedStatements
+      ? { ...statement, name, values: [...values] }
+      : { ...statement, values: [...values] };
+  }
+
+  private async retrying<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let count = 1; ; count += 1) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (count === MAX_ATTEMPTS || !isRetryable(error)) throw error;
+        await delay(RETRY_DELAY_MS * count * (1 + Math.random()));
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import {
+  type ArgumentsHost,
+  Catch,
+  type ExceptionFilter,
+  HttpException,
+  Logger,
+} from '@nestjs/common';
+import { errorCodes, type ErrorCode, type Problem } from '@rind/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isDatabaseUnavailable } from '../database/database-errors.js';
+import { DomainError } from './domain.error.js';
+
+/** Statuses of errors that the framework itself throws, such as a body that cannot be read. */
+const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
+  400: 'malformed_request',
+  401: 'unauthenticated',
+  404: 'not_found',
+  413: 'payload_too_large',
+  415: 'unsupported_media_type',
+  422: 'validation_failed',
+  429: 'rate_limited',
+  503: 'service_unavailable',
+};
+
+const UNAVAILABLE_RETRY_AFTER_SECONDS = 5;
+
+/** Renders every error as a problem document (RFC 9457). What nobody foresaw is logged here, once. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Errors');
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const reply = http.getResponse<FastifyReply>();
+    const refusal = toDomainError(error);
+    const definition = errorCodes[refusal.code];
+
+    if (definition.status >= 500) {
+      this.logger.error(
+        { err: error, requestId: request.id, code: refusal.code },
+        'Request failed',
+      );
+    }
+    if (refusal.retryAfterSeconds !== undefined) {
+      reply.header('retry-after', String(refusal.retryAfterSeconds));
+    }
+    const problem: Problem = {
+      type: `urn:rind:problem:${refusal.code}`,
+      title: definition.title,
+      status: definition.status,
+      detail: refusal.detail ?? definition.meaning,
+      instance: request.url.split('?', 1)[0] ?? '/',
+      code: refusal.code,
+      requestId: request.id,
+      ...(refusal.faults && { errors: [...refusal.faults] }),
+    };
+    // Serialised here: Fastify would pick `application/json` for an object.
+    void reply
+      .status(definition.status)
+      .header('content-type', 'application/problem+json; charset=utf-8')
+      .send(JSON.stringify(problem));
+  }
+}
+
+function toDomainError(error: unknown): DomainError {
+  if (error instanceof DomainError) return error;
+  if (isDatabaseUnavailable(error)) {
+    return new DomainError('service_unavailable', {
+      retryAfterSeconds: UNAVAILABLE_RETRY_AFTER_SECONDS,
+    });
+  }
+  const status = statusOf(error);
+  const code = status === undefined ? undefined : codeOfStatus[status];
+  if (code !== undefined) return new DomainError(code);
+  // Any other refusal of the framework is about the request, not about this server.
+  if (status !== undefined && status < 500) return new DomainError('malformed_request');
+  return new DomainError('internal_error');
+}
+
+/** Nest's exceptions have a method for it, Fastify's errors (`FST_ERR_…`) a property. */
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof HttpException) return error.getStatus();
+  if (error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number') {
+    return error.statusCode;
+  }
+  return undefined;
+}

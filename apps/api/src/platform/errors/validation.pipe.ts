@@ -1,0 +1,40 @@
+import { StandardSchemaValidationPipe } from '@nestjs/common';
+import { errorCodes, type ErrorCode, type ProblemFault } from '@rind/contracts';
+import { DomainError } from './domain.error.js';
+
+/** More would only bloat the answer: whoever breaks the schema this often has one cause. */
+const MAX_FAULTS = 50;
+
+interface Issue {
+  readonly message: string;
+  readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
+  /** Zod's own name of the fault, such as `too_small`. */
+  readonly code?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+}
+
+/** Checks bodies and queries against their Zod schema and answers faults with a pointer for each. */
+export const validationPipe = () =>
+  new StandardSchemaValidationPipe({ exceptionFactory: toValidationError });
+
+function toValidationError(issues: readonly Issue[]): DomainError {
+  const faults: ProblemFault[] = issues.slice(0, MAX_FAULTS).map((issue) => ({
+    pointer: pointerOf(issue),
+    code: issue.code ?? 'invalid',
+    message: issue.message,
+  }));
+  const code = issues.map(({ params }) => params?.['problem']).find(isErrorCode);
+  return new DomainError(code ?? 'validation_failed', { faults });
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorCodes, code);
+}
+
+/** JSON Pointer, RFC 6901. */
+function pointerOf({ path = [] }: Issue): string {
+  return path
+    .map((segment) => (typeof segment === 'object' ? segment.key : segment))
+    .map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`)
+    .join('');
+}

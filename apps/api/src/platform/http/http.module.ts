@@ -1,0 +1,11 @@
+import { Global, Module } from '@nestjs/common';
+import { ProxyWatch } from './proxy-watch.js';
+import { RateLimits } from './rate-limits/rate-limits.js';
+import { RequestLog } from './request-log.js';
+
+@Global()
+@Module({
+  providers: [ProxyWatch, RateLimits, RequestLog],
+  exports: [ProxyWatch, RateLimits, RequestLog],
+})
+export class HttpModule {}

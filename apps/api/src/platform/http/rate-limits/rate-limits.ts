@@ -1,0 +1,95 @@
+import { Injectable } from '@nestjs/common';
+import {
+  type RateLimiterAbstract,
+  RateLimiterMemory,
+  RateLimiterPostgres,
+  RateLimiterRes,
+} from 'rate-limiter-flexible';
+import type { Config } from '../../config/config.js';
+import { InjectConfig } from '../../config/config.module.js';
+import { Database } from '../../database/database.js';
+
+const WINDOW_SECONDS = 60;
+const REFRESHES_PER_MINUTE = 10;
+
+export type Budget = 'anonymous' | 'user' | 'sync' | 'auth' | 'refresh';
+
+/** What is left of a budget for one key. */
+export interface RateLimitState {
+  readonly budget: Budget;
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetSeconds: number;
+  readonly isExceeded: boolean;
+}
+
+/**
+ * Requests per minute. `auth` is exact and shared by all instances, in PostgreSQL; the others live
+ * in the memory of each process.
+ */
+@Injectable()
+export class RateLimits {
+  private readonly limiters: Readonly<Record<Budget, RateLimiterAbstract | null>>;
+
+  constructor(@InjectConfig() config: Config, database: Database) {
+    const { anonymousPerMinute, userPerMinute, syncPerMinute, authPerMinute } = config.rateLimits;
+    this.limiters = {
+      anonymous: inMemory('anonymous', anonymousPerMinute),
+      user: inMemory('user', userPerMinute),
+      sync: inMemory('sync', syncPerMinute),
+      refresh: inMemory('refresh', REFRESHES_PER_MINUTE),
+      auth: inPostgres('auth', authPerMinute, database),
+    };
+  }
+
+  /** Takes one request from a budget; null when the budget has no limit. */
+  async consume(budget: Budget, key: string): Promise<RateLimitState | null> {
+    const limiter = this.limiters[budget];
+    if (!limiter) return null;
+    try {
+      return stateOf(budget, limiter, await limiter.consume(key), false);
+    } catch (refusal) {
+      if (refusal instanceof RateLimiterRes) return stateOf(budget, limiter, refusal, true);
+      throw refusal;
+    }
+  }
+}
+
+function inMemory(budget: Budget, points: number): RateLimiterAbstract | null {
+  return points === 0
+    ? null
+    : new RateLimiterMemory({ keyPrefix: budget, points, duration: WINDOW_SECONDS });
+}
+
+function inPostgres(
+  budget: Budget,
+  points: number,
+  database: Database,
+): RateLimiterAbstract | null {
+  return points === 0
+    ? null
+    : new RateLimiterPostgres({
+        storeClient: database.sharedPool,
+        tableName: 'rate_limits',
+        // The migrations create it.
+        tableCreated: true,
+        keyPrefix: budget,
+        points,
+        duration: WINDOW_SECONDS,
+      });
+}
+
+function stateOf(
+  budget: Budget,
+  limiter: RateLimiterAbstract,
+  { remainingPoints, msBeforeNext }: RateLimiterRes,
+  isExceeded: boolean,
+): RateLimitState {
+  return {
+    budget,
+    limit: limiter.points,
+    remaining: Math.max(0, remainingPoints),
+    resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)),
+    isExceeded,
+  };
+}

@@ -1,0 +1,35 @@
+import { availableParallelism } from 'node:os';
+import { Injectable } from '@nestjs/common';
+import { argon2id, hash, needsRehash, verify } from 'argon2';
+import pLimit from 'p-limit';
+
+/** OWASP's first recommendation for argon2id. Memory in KiB. */
+const PARAMETERS = { type: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+
+/** More at once only adds waiting, and takes the cores from every other request. */
+const limit = pLimit(availableParallelism());
+
+/** argon2id hashes in PHC format. At most one at a time per core; further calls wait their turn. */
+@Injectable()
+export class PasswordHasher {
+  private readonly decoy = this.hash('no account has this password');
+
+  hash(password: string): Promise<string> {
+    return limit(() => hash(password, PARAMETERS));
+  }
+
+  /**
+   * Whether the password fits. Without a hash (unknown address, no password set) it takes as long
+   * and answers false, so that the time tells nothing.
+   */
+  async verify(passwordHash: string | null, password: string): Promise<boolean> {
+    const subject = passwordHash ?? (await this.decoy);
+    const isMatch = await limit(() => verify(subject, password));
+    return isMatch && passwordHash !== null;
+  }
+
+  /** Whether the hash was made with other parameters than today's. */
+  isOutdated(passwordHash: string): boolean {
+    return needsRehash(passwordHash, PARAMETERS);
+  }
+}
