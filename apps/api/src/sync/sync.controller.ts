@@ -1,0 +1,50 @@
+import { Body, Controller, Get, Header, Post, Query } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import {
+  type AcceptedPushBody,
+  PullQuery,
+  PullResult,
+  PushInput,
+  PushResult,
+} from '@rind/contracts';
+import { ApiRoute } from '../platform/http/api-route.decorator.js';
+import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
+import type { Principal } from '../platform/http/principal.js';
+import { RateLimit } from '../platform/http/rate-limits/rate-limit.decorator.js';
+import { SyncService } from './sync.service.js';
+
+@ApiTags('sync')
+@Controller('sync')
+@RateLimit('sync')
+export class SyncController {
+  constructor(private readonly sync: SyncService) {}
+
+  @Get('pull')
+  @Header('content-type', 'application/json; charset=utf-8')
+  @ApiRoute({
+    operationId: 'pullChanges',
+    summary: 'Everything that changed since the last pull (WatermelonDB `pullChanges`)',
+    answers: [{ status: 200, description: 'Changes and the new cursor', schema: PullResult }],
+    problems: ['validation_failed', 'invalid_cursor'],
+  })
+  pull(
+    @CurrentPrincipal() principal: Principal,
+    @Query({ schema: PullQuery }) query: PullQuery,
+  ): Promise<string> {
+    return this.sync.pull(principal, query);
+  }
+
+  @Post('push')
+  @ApiRoute({
+    operationId: 'pushChanges',
+    summary: 'Apply local changes, all or nothing (WatermelonDB `pushChanges`)',
+    answers: [{ status: 200, description: 'Applied', schema: PushResult }],
+    problems: ['validation_failed', 'invalid_cursor', 'sync_conflict', 'sync_content_refused'],
+  })
+  push(
+    @CurrentPrincipal() principal: Principal,
+    @Body({ schema: PushInput }) body: AcceptedPushBody,
+  ): Promise<PushResult> {
+    return this.sync.push(principal, body);
+  }
+}
