@@ -1,0 +1,23 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { User } from '@rind/contracts';
+import { ApiRoute } from '../platform/http/api-route.decorator.js';
+import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
+import type { Principal } from '../platform/http/principal.js';
+import { UsersService } from './users.service.js';
+
+@ApiTags('users')
+@Controller('users')
+export class UsersController {
+  constructor(private readonly users: UsersService) {}
+
+  @Get('me')
+  @ApiRoute({
+    operationId: 'getMe',
+    summary: 'The signed-in user',
+    answers: [{ status: 200, description: 'The user', schema: User }],
+  })
+  getMe(@CurrentPrincipal() { userId }: Principal): Promise<User> {
+    return this.users.get(userId);
+  }
+}
