@@ -1,0 +1,32 @@
+import { Module } from '@nestjs/common';
+import { PassportModule } from '@nestjs/passport';
+import { PasswordsModule } from '../platform/passwords/passwords.module.js';
+import { UsersModule } from '../users/users.module.js';
+import { AccessTokens } from './access-tokens.js';
+import { AuthController } from './auth.controller.js';
+import { JwtStrategy } from './jwt.strategy.js';
+import { PrincipalCache } from './principal-cache.js';
+import { PrincipalsService } from './principals.service.js';
+import { RefreshTokens } from './refresh-tokens.js';
+import { SessionsRepository } from './sessions.repository.js';
+import { SessionsService } from './sessions.service.js';
+import { SignInService } from './sign-in.service.js';
+import { SigningKeys } from './signing-keys.js';
+
+@Module({
+  imports: [PassportModule, PasswordsModule, UsersModule],
+  controllers: [AuthController],
+  providers: [
+    AccessTokens,
+    JwtStrategy,
+    PrincipalCache,
+    PrincipalsService,
+    RefreshTokens,
+    SessionsRepository,
+    SessionsService,
+    SignInService,
+    SigningKeys,
+  ],
+  exports: [PrincipalsService],
+})
+export class AuthModule {}

@@ -1,0 +1,53 @@
+import { type ExecutionContext, Injectable } from '@nestjs/common';
+import { AuthGuard } from '@nestjs/passport';
+import type { FastifyRequest } from 'fastify';
+import jwt from 'jsonwebtoken';
+import { DomainError } from '../platform/errors/domain.error.js';
+import type { Principal } from '../platform/http/principal.js';
+import { accessTokenOf } from './jwt.strategy.js';
+import { PrincipalsService } from './principals.service.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Why an access token was refused; the authorisation guard answers with it. */
+    authenticationError?: Error;
+  }
+}
+
+/**
+ * Finds out who sends a request, and refuses nobody: the rate limit counts the request first, and
+ * the authorisation guard behind it decides whether the route needs a principal.
+ */
+@Injectable()
+export class AuthenticateGuard extends AuthGuard('jwt') {
+  constructor(private readonly principals: PrincipalsService) {
+    super({ session: false, property: 'principal' });
+  }
+
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const token = accessTokenOf(request);
+    if (token === null) return true;
+    request.principal = this.principals.findCached(token) ?? null;
+    return request.principal !== null || Boolean(await super.canActivate(context));
+  }
+
+  override handleRequest<T = Principal | null>(
+    error: unknown,
+    principal: Principal | false,
+    info: unknown,
+    context: ExecutionContext,
+  ): T {
+    if (!principal) {
+      const request = context.switchToHttp().getRequest<FastifyRequest>();
+      request.authenticationError = error instanceof Error ? error : refusalOf(info);
+    }
+    return (principal || null) as T;
+  }
+}
+
+function refusalOf(info: unknown): DomainError {
+  return new DomainError(
+    info instanceof jwt.TokenExpiredError ? 'access_token_expired' : 'unauthenticated',
+  );
+}

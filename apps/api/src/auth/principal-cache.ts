@@ -1,0 +1,60 @@
+import { Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { Notices } from '../platform/database/notices.js';
+import type { Principal } from '../platform/http/principal.js';
+
+/** Channel on which triggers announce ended sessions and changed users (see the migrations). */
+const CHANNEL = 'rind_principal';
+const MAX_ENTRIES = 20_000;
+
+/**
+ * Principals of access tokens that were verified before. An entry is as good as a fresh read,
+ * because every change to a session, to a user's activity or roles is announced by PostgreSQL in
+ * the transaction that makes it, and entries are used only while announcements are known to arrive.
+ */
+@Injectable()
+export class PrincipalCache {
+  private readonly entries = new LRUCache<string, Principal>({ max: MAX_ENTRIES });
+  private invalidations = 0;
+
+  constructor(private readonly notices: Notices) {
+    notices.listenTo(CHANNEL);
+    notices.on('notice', (channel, payload) => {
+      if (channel === CHANNEL) this.invalidate(payload);
+    });
+    notices.on('gap', () => this.clear());
+  }
+
+  /** To be taken before a principal is read from the database, and given to `store` after. */
+  get revision(): number {
+    return this.invalidations;
+  }
+
+  find(token: string): Principal | undefined {
+    // Emits 'gap', which empties the cache, when the connection turns out to be dead.
+    if (!this.notices.isLive) return undefined;
+    return this.entries.get(token);
+  }
+
+  /** Does nothing when anything was invalidated since `revision`: the read may be older than that. */
+  store(token: string, principal: Principal, options: { revision: number; expiresAt: Date }): void {
+    const ttl = options.expiresAt.getTime() - Date.now();
+    if (ttl <= 0 || !this.notices.isLive || options.revision !== this.invalidations) return;
+    this.entries.set(token, principal, { ttl });
+  }
+
+  private invalidate(payload: string): void {
+    this.invalidations += 1;
+    const [kind, id] = payload.split(':');
+    for (const [token, principal] of this.entries.entries()) {
+      if (id === (kind === 'session' ? principal.sessionId : principal.userId)) {
+        this.entries.delete(token);
+      }
+    }
+  }
+
+  private clear(): void {
+    this.invalidations += 1;
+    this.entries.clear();
+  }
+}

@@ -1,0 +1,156 @@
+import { Injectable } from '@nestjs/common';
+import type { Device } from '@rind/contracts';
+import { Database } from '../platform/database/database.js';
+import type { Prisma, Session } from '../platform/database/generated/client.js';
+import type { ClientInfo } from '../platform/http/client-info.decorator.js';
+
+/** A session with what refreshing it needs to know. Times are those of the database's clock. */
+export interface RefreshableSession extends Session {
+  readonly secondsSinceIssue: number;
+  readonly isUsable: boolean;
+}
+
+interface NewSession {
+  readonly userId: string;
+  readonly device: Device | undefined;
+  readonly client: ClientInfo;
+  readonly refreshSalt: Uint8Array<ArrayBuffer>;
+  readonly refreshKeyId: string;
+  readonly lifetimeDays: number;
+}
+
+interface Rotation {
+  readonly seen: Pick<Session, 'id' | 'refreshCounter' | 'refreshConfirmed'>;
+  readonly counter: number;
+  readonly keyId: string;
+}
+
+interface Lifetime {
+  readonly ttlDays: number;
+  readonly maxDays: number;
+}
+
+/** What an access token stands for right now. */
+interface PrincipalRow {
+  readonly roles: string[];
+  readonly expiresAt: Date;
+  readonly isConfirmed: boolean;
+}
+
+@Injectable()
+export class SessionsRepository {
+  constructor(private readonly database: Database) {}
+
+  /** Null when the user is gone. Holds the user's row to the end of the transaction, so that sign-ins follow each other. */
+  async lockUser(userId: string): Promise<{ isActive: boolean } | null> {
+    const rows = await this.prisma.$queryRaw<Array<{ isActive: boolean }>>`
+      SELECT is_active AS "isActive" FROM users WHERE id = ${userId}::uuid FOR NO KEY UPDATE`;
+    return rows[0] ?? null;
+  }
+
+  async deleteOfDevice(userId: string, deviceId: string): Promise<void> {
+    await this.prisma.session.deleteMany({ where: { userId, deviceId } });
+  }
+
+  async create(session: NewSession): Promise<Session> {
+    const now = new Date();
+    return this.prisma.session.create({
+      data: {
+        userId: session.userId,
+        deviceId: session.device?.id ?? null,
+        deviceName: session.device?.name ?? null,
+        platform: session.device?.platform ?? null,
+        appVersion: session.device?.appVersion ?? null,
+        ip: session.client.ip,
+        userAgent: session.client.userAgent,
+        refreshSalt: session.refreshSalt,
+        refreshKeyId: session.refreshKeyId,
+        refreshIssuedAt: now,
+        createdAt: now,
+        lastUsedAt: now,
+        expiresAt: new Date(now.getTime() + session.lifetimeDays * 86_400_000),
+      },
+    });
+  }
+
+  /** Keeps the `limit` sessions used last; expired ones go first. */
+  async deleteBeyond(userId: string, limit: number): Promise<void> {
+    await this.prisma.$executeRaw`
+      DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE user_id = ${userId}::uuid
+        ORDER BY expires_at > now() DESC, last_used_at DESC, id DESC OFFSET ${limit})`;
+  }
+
+  async find(id: string): Promise<RefreshableSession | null> {
+    const rows = await this.prisma.$queryRaw<RefreshableSession[]>`
+      SELECT s.id, s.user_id AS "userId", s.device_id AS "deviceId", s.device_name AS "deviceName",
+             s.platform, s.app_version AS "appVersion", s.ip, s.user_agent AS "userAgent",
+             s.refresh_salt AS "refreshSalt", s.refresh_counter AS "refreshCounter",
+             s.refresh_key_id AS "refreshKeyId", s.refresh_issued_at AS "refreshIssuedAt",
+             s.refresh_confirmed AS "refreshConfirmed", s.created_at AS "createdAt",
+             s.last_used_at AS "lastUsedAt", s.expires_at AS "expiresAt",
+             extract(epoch FROM now() - s.refresh_issued_at)::float8 AS "secondsSinceIssue",
+             s.expires_at > now() AND u.is_active AS "isUsable"
+      FROM sessions s JOIN users u ON u.id = s.user_id
+      WHERE s.id = ${id}::uuid`;
+    return rows[0] ?? null;
+  }
+
+  /** Makes `counter` the current one. Null when the row is no longer as it was seen: read it again. */
+  async rotate(
+    { seen, counter, keyId }: Rotation,
+    lifetime: Lifetime,
+    client: ClientInfo,
+  ): Promise<{ expiresAt: Date } | null> {
+    const rows = await this.prisma.$queryRaw<Array<{ expiresAt: Date }>>`
+      UPDATE sessions
+      SET refresh_counter = ${counter}, refresh_key_id = ${keyId}, refresh_issued_at = now(),
+          refresh_confirmed = false, last_used_at = now(), ip = ${client.ip}, user_agent = ${client.userAgent},
+          expires_at = least(now() + make_interval(days => ${lifetime.ttlDays}),
+                             created_at + make_interval(days => ${lifetime.maxDays}))
+      WHERE id = ${seen.id}::uuid AND refresh_counter = ${seen.refreshCounter}
+        AND refresh_confirmed = ${seen.refreshConfirmed}
+      RETURNING expires_at AS "expiresAt"`;
+    return rows[0] ?? null;
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.prisma.session.deleteMany({ where: { id } });
+  }
+
+  /** False when the row is no longer as it was seen. */
+  async deleteAsSeen(seen: Rotation['seen']): Promise<boolean> {
+    const { id, refreshCounter, refreshConfirmed } = seen;
+    const { count } = await this.prisma.session.deleteMany({
+      where: { id, refreshCounter, refreshConfirmed },
+    });
+    return count > 0;
+  }
+
+  /** Null when session or user is gone, expired or deactivated. */
+  async findPrincipal(
+    userId: string,
+    sessionId: string,
+    refreshCounter: number,
+  ): Promise<PrincipalRow | null> {
+    const rows = await this.prisma.$queryRaw<PrincipalRow[]>`
+      SELECT array(SELECT role_name FROM user_roles r WHERE r.user_id = u.id ORDER BY 1) AS roles,
+             s.expires_at AS "expiresAt",
+             s.refresh_confirmed OR s.refresh_counter <> ${refreshCounter} AS "isConfirmed"
+      FROM sessions s JOIN users u ON u.id = s.user_id
+      WHERE s.id = ${sessionId}::uuid AND u.id = ${userId}::uuid AND u.is_active AND s.expires_at > now()`;
+    return rows[0] ?? null;
+  }
+
+  /** Notes that the refresh token with this counter has arrived, if it is still the current one. */
+  async confirm(id: string, refreshCounter: number): Promise<void> {
+    await this.prisma.session.updateMany({
+      where: { id, refreshCounter },
+      data: { refreshConfirmed: true },
+    });
+  }
+
+  private get prisma(): Prisma.TransactionClient {
+    return this.database.prisma;
+  }
+}

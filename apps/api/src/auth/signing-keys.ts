@@ -1,0 +1,39 @@
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import type { Config } from '../platform/config/config.js';
+import { InjectConfig } from '../platform/config/config.module.js';
+
+/** One JWT secret. */
+export interface SigningKey {
+  /** Fingerprint of the secret; public, stands in token headers as `kid`. */
+  readonly id: string;
+  readonly key: KeyObject;
+}
+
+/** The secret that signs, and those before it that still verify. */
+@Injectable()
+export class SigningKeys {
+  readonly current: SigningKey;
+  private readonly byId: ReadonlyMap<string, SigningKey>;
+
+  constructor(@InjectConfig() config: Config) {
+    this.current = toSigningKey(config.auth.jwtSecret);
+    const previous = config.auth.previousJwtSecrets.map(toSigningKey);
+    this.byId = new Map([this.current, ...previous].map((key) => [key.id, key]));
+  }
+
+  get all(): Iterable<SigningKey> {
+    return this.byId.values();
+  }
+
+  find(id: string | undefined): SigningKey | undefined {
+    return id === undefined ? undefined : this.byId.get(id);
+  }
+}
+
+function toSigningKey(secret: string): SigningKey {
+  return {
+    id: createHash('sha256').update(`rind key id\0${secret}`).digest('hex').slice(0, 12),
+    key: createSecretKey(secret, 'utf8'),
+  };
+}
