@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import helmet from '@fastify/helmet';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AppModule } from './app.module.js';
+import { serveDocument } from './openapi.js';
+import type { Config } from './platform/config/config.js';
+import { ProxyWatch } from './platform/http/proxy-watch.js';
+import { RequestLog } from './platform/http/request-log.js';
+import { JsonLogger } from './platform/logging/json-logger.js';
+
+export const GLOBAL_PREFIX = 'api/v1';
+
+const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
+const BODY_LIMIT_BYTES = 256 * 1024;
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** Builds the API, ready to listen: used by `main.ts` and by the tests. */
+export async function createApp(config: Config): Promise<NestFastifyApplication> {
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.register(config),
+    createAdapter(config),
+    { logger: new JsonLogger(config), bodyParser: false, abortOnError: false },
+  );
+  app.setGlobalPrefix(GLOBAL_PREFIX);
+  app.enableShutdownHooks();
+  app.enableCors({
+    origin: config.http.corsOrigins.includes('*') ? true : [...config.http.corsOrigins],
+    credentials: true,
+    exposedHeaders: ['x-request-id', 'ratelimit', 'ratelimit-policy', 'retry-after'],
+    maxAge: 600,
+  });
+  await app.register(helmet, {
+    frameguard: { action: 'deny' },
+    contentSecurityPolicy: {
+      directives: {
+        'frame-ancestors': ["'none'"],
+        // The reference page must load over plain HTTP on a developer's machine, too.
+        'upgrade-insecure-requests': null,
+      },
+    },
+  });
+  addRequestHooks(app, config);
+  serveDocument(app, config);
+  return app;
+}
+
+function createAdapter({ http }: Config): FastifyAdapter {
+  const { trustProxy } = http;
+  return new FastifyAdapter({
+    // A hop count is given as a function: Fastify trusts nobody when it is given the number.
+    ...(trustProxy !== null && {
+      trustProxy:
+        typeof trustProxy === 'number'
+          ? (_address: string, hop: number) => hop < trustProxy
+          : trustProxy,
+    }),
+    bodyLimit: BODY_LIMIT_BYTES,
+    onProtoPoisoning: 'remove',
+    onConstructorPoisoning: 'remove',
+    routerOptions: { ignoreTrailingSlash: true },
+    genReqId: ({ headers }: IncomingMessage) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    },
+  });
+}
+
+function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  const requestLog = app.get(RequestLog);
+  const proxyWatch = app.get(ProxyWatch);
+  // JSON is the only content that routes take; anything else is 415.
+  fastify.removeContentTypeParser('text/plain');
+  fastify.decorateRequest('principal', null);
+  fastify.addHook('onRequest', async (request, reply) => {
+    proxyWatch.observe(request);
+    reply.header('x-request-id', request.id);
+    // Answers are about one user at one moment (protocol rule 14).
+    reply.header('cache-control', 'no-store');
+  });
+  fastify.addHook('onResponse', async (request, reply) => requestLog.write(request, reply));
+  fastify.addHook('onRoute', (route) => {
+    if (route.url === PUSH_ROUTE) route.bodyLimit = sync.bodyLimitBytes;
+  });
+}

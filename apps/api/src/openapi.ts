@@ -1,0 +1,115 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { errorCodes, type ErrorCode, Problem } from '@rind/contracts';
+import { z } from 'zod';
+import { AppModule } from './app.module.js';
+import { type Config, loadConfig } from './platform/config/config.js';
+import { PROBLEM_CODES } from './platform/http/api-route.decorator.js';
+import { IS_PUBLIC } from './platform/http/public.decorator.js';
+import { version } from './platform/version.js';
+
+const PREFIX = 'api/v1';
+const SECURITY_SCHEME = 'accessToken';
+
+const codesOfEveryRoute: readonly ErrorCode[] = ['internal_error', 'service_unavailable'];
+const codesOfRoutesWithBody: readonly ErrorCode[] = [
+  'malformed_request',
+  'payload_too_large',
+  'unsupported_media_type',
+];
+const codesOfSignedInRoutes: readonly ErrorCode[] = [
+  'unauthenticated',
+  'access_token_expired',
+  'session_ended',
+];
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & {
+  [IS_PUBLIC]?: boolean;
+  [PROBLEM_CODES]?: readonly ErrorCode[];
+};
+
+/** Serves the document, and a page to browse it where that is enabled. */
+export function serveDocument(app: NestFastifyApplication, { docsEnabled }: Config): void {
+  SwaggerModule.setup('docs', app, () => describe(app), {
+    ui: docsEnabled,
+    raw: ['json'],
+    jsonDocumentUrl: `${PREFIX}/openapi.json`,
+    customSiteTitle: 'Rind API',
+  });
+}
+
+/** The OpenAPI 3.1 document, without starting anything: no database is needed. */
+export async function createOpenApiDocument(): Promise<OpenAPIObject> {
+  const config = loadConfig({ DATABASE_URL: 'postgres://unused' });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.register(config),
+    new FastifyAdapter(),
+    { preview: true, logger: false, abortOnError: false },
+  );
+  app.setGlobalPrefix(PREFIX);
+  return describe(app);
+}
+
+function describe(app: NestFastifyApplication): OpenAPIObject {
+  const builder = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('Rind API')
+    .setDescription('Backend for offline-first apps: sign-in, users and WatermelonDB sync.')
+    .setVersion(version)
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, SECURITY_SCHEME);
+  const document = SwaggerModule.createDocument(app, builder.build());
+  for (const path of Object.values(document.paths)) {
+    for (const method of ['get', 'post', 'put', 'patch', 'delete'] as const) {
+      const operation = path[method];
+      if (operation) completeOperation(operation);
+    }
+  }
+  document.components = {
+    ...document.components,
+    schemas: { ...document.components?.schemas, ...problemSchemas() },
+  };
+  return document;
+}
+
+/** Declares authentication, and a response for each status among the operation's problem codes. */
+function completeOperation(operation: Operation): void {
+  const isPublic = operation[IS_PUBLIC] === true;
+  delete operation[IS_PUBLIC];
+  operation.security = isPublic ? [] : [{ [SECURITY_SCHEME]: [] }];
+  const isLimited = !operation.tags?.includes('health');
+  const codes = [
+    ...(operation[PROBLEM_CODES] ?? []),
+    ...(isPublic ? [] : codesOfSignedInRoutes),
+    ...(operation.requestBody ? codesOfRoutesWithBody : []),
+    ...(isLimited ? (['rate_limited'] as const) : []),
+    ...codesOfEveryRoute,
+  ];
+  operation[PROBLEM_CODES] = codes;
+  for (const [status, group] of Object.entries(
+    Object.groupBy(codes, (code) => errorCodes[code].status),
+  )) {
+    // Ready answers 503 with its own document.
+    operation.responses[status] ??= {
+      description: (group ?? [])
+        .map((code) => `\`${code}\`: ${errorCodes[code].title}`)
+        .join('\n\n'),
+      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+    };
+  }
+}
+
+function problemSchemas(): Record<string, object> {
+  const {
+    $defs,
+    $schema: _schema,
+    $ref: _ref,
+  } = z.toJSONSchema(Problem, {
+    reused: 'inline',
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.$ref)
+        jsonSchema.$ref = jsonSchema.$ref.replace('#/$defs/', '#/components/schemas/');
+    },
+  });
+  return $defs as Record<string, object>;
+}
