@@ -1,0 +1,58 @@
+// Run with `pnpm test:jest [pattern]`: Jest needs Node's flag for ES modules, which that script sets.
+
+/** @type {import('jest').Config} */
+const shared = {
+  roots: ['<rootDir>', '<rootDir>/../../packages'],
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    // Jest has Node load the global setup, outside of its own module system: Node strips the types, and
+    // the setup and what it imports name each other with `.ts`.
+    '(?<!/global-(setup|teardown))\\.ts$': [
+      '@swc/jest',
+      {
+        // What tsconfig.base.json tells the compiler, so that the tests run what production runs.
+        jsc: {
+          target: 'es2024',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: {
+            legacyDecorator: true,
+            decoratorMetadata: true,
+            useDefineForClassFields: true,
+            verbatimModuleSyntax: true,
+          },
+          keepClassNames: true,
+        },
+        swcrc: false,
+      },
+    ],
+  },
+  moduleNameMapper: {
+    // The sources, so that tests need no build.
+    '^@rind/(contracts|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
+    // Sources name each other by the file that the compiler will write. Packages keep their own .js files.
+    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
+  },
+  testTimeout: 20_000,
+};
+
+/** @type {import('jest').Config} */
+export default {
+  maxWorkers: 2,
+  projects: [
+    {
+      ...shared,
+      displayName: 'unit',
+      testMatch: ['**/*.spec.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '\\.pg\\.spec\\.ts$'],
+    },
+    {
+      // Jest runs the global setup of a project only when it runs a test of it: no database for unit tests alone.
+      ...shared,
+      displayName: 'database',
+      testMatch: ['**/*.pg.spec.ts', '<rootDir>/test/e2e/**/*.e2e-spec.ts'],
+      globalSetup: '<rootDir>/test/support/global-setup.ts',
+      globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+    },
+  ],
+};
