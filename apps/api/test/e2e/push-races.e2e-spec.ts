@@ -1,0 +1,192 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { SyncRepository } from '../../src/sync/sync.repository.js';
+import { hold, type Seam, untilBlocked } from '../support/seams.js';
+import { type Account, TestApp } from '../support/test-app.js';
+
+describe('pushes beside other transactions', () => {
+  let rind: TestApp;
+  let repository: SyncRepository;
+  const seams: Seam[] = [];
+
+  beforeAll(async () => {
+    rind = await TestApp.start();
+    repository = rind.app.get(SyncRepository);
+  });
+  afterEach(() => seams.splice(0).forEach((seam) => seam.release()));
+  afterAll(() => rind.stop());
+
+  function holdAt(method: keyof SyncRepository & string, moment: 'before' | 'after'): Seam {
+    const seam = hold(repository, method, moment);
+    seams.push(seam);
+    return seam;
+  }
+
+  const project = (id: string, name = id) => ({ id, name, created_at: 1, updated_at: 1 });
+
+  const push = (account: Account, changes: object, lastPulledAt: number | null) =>
+    rind.request('POST', '/sync/push', {
+      token: account.accessToken,
+      body: { changes, lastPulledAt },
+    });
+
+  const create = (account: Account, id: string, lastPulledAt: number | null) =>
+    push(account, { projects: { created: [project(id)] } }, lastPulledAt);
+
+  async function pull(account: Account, cursor = 0): Promise<{ timestamp: number; ids: string[] }> {
+    const { body } = await rind.request('GET', `/sync/pull?lastPulledAt=${cursor}`, {
+      token: account.accessToken,
+    });
+    const { updated } = body.changes.projects;
+    return { timestamp: body.timestamp, ids: updated.map(({ id }: { id: string }) => id).sort() };
+  }
+
+  async function countRows(account: Account): Promise<number> {
+    const { rows } = await rind.sql.query(
+      `SELECT (SELECT count(*) FROM projects WHERE user_id = $1)
+            + (SELECT count(*) FROM tasks WHERE user_id = $1)
+            + (SELECT count(*) FROM sync_clocks WHERE user_id = $1)
+            + (SELECT count(*) FROM sessions WHERE user_id = $1) AS count`,
+      [account.id],
+    );
+    return Number(rows[0].count);
+  }
+
+  test.each([
+    ['meet', 'before'],
+    ['meet', 'after'],
+    ['write', 'after'],
+    ['cascade', 'after'],
+    ['advanceClock', 'after'],
+  ] as const)(
+    'held %s %s it, beside the deletion of its user: both end, nothing is left',
+    async (method, moment) => {
+      const account = await rind.signUp();
+      await create(account, 'parent', null);
+      const { timestamp } = await pull(account);
+      const seam = holdAt(method, moment);
+      const pushed = push(
+        account,
+        {
+          projects: { created: [project('other')], deleted: ['parent'] },
+          tasks: { created: [{ id: 'child', title: 'child', project_id: 'parent' }] },
+        },
+        timestamp,
+      );
+      await seam.reached;
+      const deleted = rind.sql.query('DELETE FROM users WHERE id = $1', [account.id]);
+      // Before the lock is taken the deletion goes through; after that it waits for the push.
+      if (moment === 'before') await deleted;
+      else await untilBlocked(rind.sql);
+      seam.release();
+      const [{ status, body }] = await Promise.all([pushed, deleted]);
+      if (moment === 'before') expect([status, body.code]).toEqual([401, 'session_ended']);
+      else expect(status).toBe(200);
+      expect(await countRows(account)).toBe(0);
+    },
+  );
+
+  test('a push that waits behind a deactivation is refused, and applies nothing', async () => {
+    const account = await rind.signUp();
+    const { timestamp } = await pull(account);
+    const admin = await rind.sql.connect();
+    await admin.query('BEGIN');
+    await admin.query('UPDATE users SET is_active = false WHERE id = $1', [account.id]);
+    await admin.query('SELECT FROM sync_clocks WHERE user_id = $1 FOR UPDATE', [account.id]);
+    const pushed = create(account, 'late', timestamp);
+    await untilBlocked(rind.sql);
+    await admin.query('COMMIT');
+    admin.release();
+    expect(await pushed).toMatchObject({ status: 401, body: { code: 'session_ended' } });
+    const { rows } = await rind.sql.query('SELECT FROM projects WHERE user_id = $1', [account.id]);
+    expect(rows).toHaveLength(0);
+  });
+
+  test('a push that waits behind the end of its own session is refused', async () => {
+    const account = await rind.signUp();
+    const seam = holdAt('meet', 'before');
+    const pushed = create(account, 'late', (await pull(account)).timestamp);
+    await seam.reached;
+    await rind.sql.query('DELETE FROM sessions WHERE id = $1', [account.session.id]);
+    seam.release();
+    expect(await pushed).toMatchObject({ status: 401, body: { code: 'session_ended' } });
+  });
+
+  test('the first pull of an empty account: a timestamp above 0, all lists empty (rules 2, 3 and 6)', async () => {
+    const account = await rind.signUp();
+    const { body } = await rind.request('GET', '/sync/pull', { token: account.accessToken });
+    const empty = { created: [], updated: [], deleted: [] };
+    expect(body).toEqual({
+      changes: { projects: empty, tasks: empty },
+      timestamp: expect.any(Number),
+      account: account.id,
+      timeline: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    });
+    expect(body.timestamp).toBeGreaterThan(0);
+  });
+
+  test('two first pushes at the same time: other ids both succeed, the same id exactly once', async () => {
+    const account = await rind.signUp();
+    const { timestamp } = await pull(account);
+    const seam = holdAt('advanceClock', 'before');
+    const pushes = [
+      create(account, 'same', timestamp),
+      create(account, 'same', timestamp),
+      create(account, 'other', timestamp),
+    ];
+    await seam.reached;
+    await untilBlocked(rind.sql, 2);
+    seam.release();
+    const statuses = (await Promise.all(pushes)).map(({ status }) => status);
+    expect(statuses.slice(0, 2).sort()).toEqual([200, 409]);
+    expect(statuses[2]).toBe(200);
+    expect((await pull(account)).ids).toEqual(['other', 'same']);
+  });
+
+  test('while a push is open nobody gets a timestamp beyond it (hazards H1 and H4)', async () => {
+    const account = await rind.signUp();
+    const { timestamp: start } = await pull(account);
+    const seam = holdAt('advanceClock', 'after');
+    const first = create(account, 'first', start);
+    await seam.reached;
+    const second = create(account, 'second', start);
+    await untilBlocked(rind.sql);
+    const meanwhile = await pull(account, start);
+    expect(meanwhile).toEqual({ timestamp: start, ids: [] });
+    seam.release();
+    const versions = (await Promise.all([first, second])).map(({ body }) => body.timestamp);
+    expect(versions[0]).toBeGreaterThan(start);
+    expect(versions[1]).toBeGreaterThan(versions[0]);
+    expect((await pull(account, meanwhile.timestamp)).ids).toEqual(['first', 'second']);
+  });
+
+  test('two edits of one record with equal cursors: exactly one wins (rule 28, hazard H5)', async () => {
+    const account = await rind.signUp();
+    await create(account, 'p', null);
+    const { timestamp } = await pull(account);
+    const seam = holdAt('write', 'before');
+    const edit = (name: string) =>
+      push(account, { projects: { updated: [project('p', name)] } }, timestamp);
+    const edits = [edit('one'), edit('two')];
+    await seam.reached;
+    await untilBlocked(rind.sql);
+    seam.release();
+    const answers = await Promise.all(edits);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+    expect(answers.find(({ status }) => status === 409)?.body).toMatchObject({
+      code: 'sync_conflict',
+      errors: [{ pointer: '/changes/projects/updated/0', code: 'changed_on_server' }],
+    });
+  });
+
+  test('versions grow although the clock of the database stands behind them (hazards H2 and H3)', async () => {
+    const account = await rind.signUp();
+    const ahead = Date.now() + 86_400_000;
+    await rind.sql.query('UPDATE sync_clocks SET version = $2 WHERE user_id = $1', [
+      account.id,
+      ahead,
+    ]);
+    const first = await create(account, 'a', ahead);
+    const second = await create(account, 'b', first.body.timestamp);
+    expect([first.body.timestamp, second.body.timestamp]).toEqual([ahead + 1, ahead + 2]);
+  });
+});
