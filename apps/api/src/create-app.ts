@@ -10,7 +10,7 @@ import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
 
-export const GLOBAL_PREFIX = 'api/v1';
+const GLOBAL_PREFIX = 'api/v1';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
 const BODY_LIMIT_BYTES = 256 * 1024;

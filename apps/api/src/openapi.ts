@@ -99,17 +99,10 @@ function completeOperation(operation: Operation): void {
   }
 }
 
+/** Zod writes references to its own `$defs`; in the document they lead to the components. */
 function problemSchemas(): Record<string, object> {
-  const {
-    $defs,
-    $schema: _schema,
-    $ref: _ref,
-  } = z.toJSONSchema(Problem, {
-    reused: 'inline',
-    override: ({ jsonSchema }) => {
-      if (jsonSchema.$ref)
-        jsonSchema.$ref = jsonSchema.$ref.replace('#/$defs/', '#/components/schemas/');
-    },
-  });
-  return $defs as Record<string, object>;
+  const { $defs } = z.toJSONSchema(Problem);
+  return JSON.parse(
+    JSON.stringify($defs).replaceAll('#/$defs/', '#/components/schemas/'),
+  ) as Record<string, object>;
 }

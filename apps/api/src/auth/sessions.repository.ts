@@ -4,6 +4,8 @@ import { Database } from '../platform/database/database.js';
 import type { Prisma, Session } from '../platform/database/generated/client.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 
+export type SessionRow = Session;
+
 /** A session with what refreshing it needs to know. Times are those of the database's clock. */
 export interface RefreshableSession extends Session {
   readonly secondsSinceIssue: number;

@@ -4,16 +4,19 @@ import type { Device } from '@rind/contracts';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
-import type { Session } from '../platform/database/generated/client.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
 import { RefreshTokens, type ParsedRefreshToken } from './refresh-tokens.js';
-import { type RefreshableSession, SessionsRepository } from './sessions.repository.js';
+import {
+  type RefreshableSession,
+  type SessionRow,
+  SessionsRepository,
+} from './sessions.repository.js';
 
 /** A session with its current refresh token. */
 export interface OpenSession {
-  readonly session: Session;
+  readonly session: SessionRow;
   readonly refreshToken: string;
 }
 
@@ -129,7 +132,7 @@ export class SessionsService {
     );
   }
 
-  private opened(session: Session): OpenSession {
+  private opened(session: SessionRow): OpenSession {
     const { id, refreshSalt: salt, refreshCounter: counter, refreshKeyId: keyId } = session;
     return { session, refreshToken: this.refreshTokens.mint({ id, salt, counter, keyId }) };
   }

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { clientComplaints, Device } from '../support/device.js';
+import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 /**
@@ -135,5 +137,23 @@ describe('heartbeat: real devices sync', () => {
     }
     await syncUntilEqual(phone, tablet, watcher);
     expect((await watcher.dump())['tasks']).toHaveLength(15 * 40);
+  });
+
+  test('one push is slow, another overtakes it: a device that pulls in between misses nothing (hazard H1)', async () => {
+    const ada = await rind.signUp();
+    const [phone, tablet, watcher] = [deviceOf(ada), deviceOf(ada), deviceOf(ada)];
+    await Promise.all([phone.sync(), tablet.sync(), watcher.sync()]);
+    await phone.create('projects', { name: 'Slow' });
+    await tablet.create('projects', { name: 'Fast' });
+    const seam = hold(rind.app.get(SyncRepository), 'write', 'before');
+    const slow = phone.syncWithRetry();
+    await seam.reached;
+    const fast = tablet.syncWithRetry();
+    await untilBlocked(rind.sql, fast);
+    await watcher.sync();
+    seam.release();
+    await Promise.all([slow, fast]);
+    await syncUntilEqual(phone, tablet, watcher);
+    expect((await watcher.dump())['projects']).toHaveLength(2);
   });
 });

@@ -1,3 +1,4 @@
+import type { Problem, PullResult, PushResult } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { hold, type Seam, untilBlocked } from '../support/seams.js';
@@ -15,7 +16,7 @@ describe('pushes beside other transactions', () => {
   afterEach(() => seams.splice(0).forEach((seam) => seam.release()));
   afterAll(() => rind.stop());
 
-  function holdAt(method: keyof SyncRepository & string, moment: 'before' | 'after'): Seam {
+  function holdAt(method: keyof SyncRepository, moment: 'before' | 'after'): Seam {
     const seam = hold(repository, method, moment);
     seams.push(seam);
     return seam;
@@ -24,7 +25,7 @@ describe('pushes beside other transactions', () => {
   const project = (id: string, name = id) => ({ id, name, created_at: 1, updated_at: 1 });
 
   const push = (account: Account, changes: object, lastPulledAt: number | null) =>
-    rind.request('POST', '/sync/push', {
+    rind.request<PushResult & Problem>('POST', '/sync/push', {
       token: account.accessToken,
       body: { changes, lastPulledAt },
     });
@@ -33,11 +34,11 @@ describe('pushes beside other transactions', () => {
     push(account, { projects: { created: [project(id)] } }, lastPulledAt);
 
   async function pull(account: Account, cursor = 0): Promise<{ timestamp: number; ids: string[] }> {
-    const { body } = await rind.request('GET', `/sync/pull?lastPulledAt=${cursor}`, {
+    const { body } = await rind.request<PullResult>('GET', `/sync/pull?lastPulledAt=${cursor}`, {
       token: account.accessToken,
     });
-    const { updated } = body.changes.projects;
-    return { timestamp: body.timestamp, ids: updated.map(({ id }: { id: string }) => id).sort() };
+    const rows = body.changes['projects']?.updated as Array<{ id: string }>;
+    return { timestamp: body.timestamp, ids: rows.map(({ id }) => id).toSorted() };
   }
 
   async function countRows(account: Account): Promise<number> {
@@ -93,7 +94,7 @@ describe('pushes beside other transactions', () => {
     await admin.query('UPDATE users SET is_active = false WHERE id = $1', [account.id]);
     await admin.query('SELECT FROM sync_clocks WHERE user_id = $1 FOR UPDATE', [account.id]);
     const pushed = create(account, 'late', timestamp);
-    await untilBlocked(rind.sql);
+    await untilBlocked(rind.sql, pushed);
     await admin.query('COMMIT');
     admin.release();
     expect(await pushed).toMatchObject({ status: 401, body: { code: 'session_ended' } });
@@ -113,7 +114,9 @@ describe('pushes beside other transactions', () => {
 
   test('the first pull of an empty account: a timestamp above 0, all lists empty (rules 2, 3 and 6)', async () => {
     const account = await rind.signUp();
-    const { body } = await rind.request('GET', '/sync/pull', { token: account.accessToken });
+    const { body } = await rind.request<PullResult>('GET', '/sync/pull', {
+      token: account.accessToken,
+    });
     const empty = { created: [], updated: [], deleted: [] };
     expect(body).toEqual({
       changes: { projects: empty, tasks: empty },
@@ -128,16 +131,13 @@ describe('pushes beside other transactions', () => {
     const account = await rind.signUp();
     const { timestamp } = await pull(account);
     const seam = holdAt('advanceClock', 'before');
-    const pushes = [
-      create(account, 'same', timestamp),
-      create(account, 'same', timestamp),
-      create(account, 'other', timestamp),
-    ];
+    const held = create(account, 'same', timestamp);
     await seam.reached;
-    await untilBlocked(rind.sql, 2);
+    const pushes = [held, create(account, 'same', timestamp), create(account, 'other', timestamp)];
+    await untilBlocked(rind.sql, ...pushes.slice(1));
     seam.release();
     const statuses = (await Promise.all(pushes)).map(({ status }) => status);
-    expect(statuses.slice(0, 2).sort()).toEqual([200, 409]);
+    expect(new Set(statuses.slice(0, 2))).toEqual(new Set([200, 409]));
     expect(statuses[2]).toBe(200);
     expect((await pull(account)).ids).toEqual(['other', 'same']);
   });
@@ -149,13 +149,13 @@ describe('pushes beside other transactions', () => {
     const first = create(account, 'first', start);
     await seam.reached;
     const second = create(account, 'second', start);
-    await untilBlocked(rind.sql);
+    await untilBlocked(rind.sql, second);
     const meanwhile = await pull(account, start);
     expect(meanwhile).toEqual({ timestamp: start, ids: [] });
     seam.release();
-    const versions = (await Promise.all([first, second])).map(({ body }) => body.timestamp);
-    expect(versions[0]).toBeGreaterThan(start);
-    expect(versions[1]).toBeGreaterThan(versions[0]);
+    const [earlier, later] = await Promise.all([first, second]);
+    expect(earlier.body.timestamp).toBeGreaterThan(start);
+    expect(later.body.timestamp).toBeGreaterThan(earlier.body.timestamp);
     expect((await pull(account, meanwhile.timestamp)).ids).toEqual(['first', 'second']);
   });
 
@@ -166,12 +166,13 @@ describe('pushes beside other transactions', () => {
     const seam = holdAt('write', 'before');
     const edit = (name: string) =>
       push(account, { projects: { updated: [project('p', name)] } }, timestamp);
-    const edits = [edit('one'), edit('two')];
+    const first = edit('one');
     await seam.reached;
-    await untilBlocked(rind.sql);
+    const second = edit('two');
+    await untilBlocked(rind.sql, second);
     seam.release();
-    const answers = await Promise.all(edits);
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+    const answers = await Promise.all([first, second]);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 409]));
     expect(answers.find(({ status }) => status === 409)?.body).toMatchObject({
       code: 'sync_conflict',
       errors: [{ pointer: '/changes/projects/updated/0', code: 'changed_on_server' }],

@@ -38,15 +38,21 @@ export function hold<Service extends object>(
 }
 
 /**
- * Resolves when as many sessions of this database wait for a lock: PostgreSQL announces that
- * nowhere, so its activity is asked until it is so.
+ * Resolves when each of the pieces of work waits for a lock in the database or has ended: PostgreSQL
+ * announces waiting nowhere, so its activity is asked until it is so.
  */
-export async function untilBlocked(sql: Pool, sessions = 1): Promise<void> {
-  for (;;) {
+export async function untilBlocked(sql: Pool, ...work: readonly Promise<unknown>[]): Promise<void> {
+  let ended = 0;
+  const end = () => {
+    ended += 1;
+  };
+  for (const piece of work) piece.then(end, end);
+  let blocked = 0;
+  while (blocked + ended < work.length) {
     const { rows } = await sql.query<{ blocked: number }>(
       `SELECT count(*)::int AS blocked FROM pg_stat_activity
        WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     );
-    if ((rows[0]?.blocked ?? 0) >= sessions) return;
+    blocked = rows[0]?.blocked ?? 0;
   }
 }

@@ -1,4 +1,4 @@
-import type { AuthResult } from '@rind/contracts';
+import type { AuthResult, Problem } from '@rind/contracts';
 import { createClient, RindApi } from '@rind/sdk';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import pg from 'pg';
@@ -84,12 +84,12 @@ export class TestApp {
     return { ...data, password, id: data.user.id } as Account;
   }
 
-  /** One request, answered as status, headers and parsed body. */
-  async request(
+  /** One request, answered as status, headers and parsed body: a problem unless another type is named. */
+  async request<Body = Problem>(
     method: string,
     path: string,
     options: { token?: string; body?: unknown; headers?: Record<string, string> } = {},
-  ): Promise<{ status: number; headers: Headers; body: any }> {
+  ): Promise<{ status: number; headers: Headers; body: Body }> {
     const response = await fetch(`${this.url}/api/v1${path}`, {
       method,
       headers: {
@@ -105,7 +105,7 @@ export class TestApp {
     return {
       status: response.status,
       headers: response.headers,
-      body: text === '' ? null : JSON.parse(text),
+      body: (text === '' ? null : JSON.parse(text)) as Body,
     };
   }
 }

@@ -2,7 +2,7 @@
  * SQLSTATE of an error from `pg` or from Prisma's adapter over it, undefined for any other error.
  * Prisma wraps it: a failed raw query is P2010 and a failed model call P2034 for the same SQLSTATE.
  */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const meta = 'meta' in error ? (error.meta as PrismaErrorMeta | undefined) : undefined;
   const cause = meta?.driverAdapterError?.cause;
