@@ -37,6 +37,8 @@ export interface EmbeddedPostgresOptions {
 export interface EmbeddedPostgres {
   /** Connects to the database `rind` as its owner, who may create further databases. */
   url: string;
+  /** Where its files are: below the data directory, unless they were moved. */
+  directory: string;
   stop(): Promise<void>;
   /** Settles when the server has ended, on request or not. */
   ended: Promise<void>;
@@ -70,6 +72,7 @@ export async function startEmbeddedPostgres(
 
     return {
       url: `postgresql://${ROLE}:${password}@127.0.0.1:${server.port}/${DATABASE}`,
+      directory: paths.data,
       ended: server.ended,
       stop: async () => {
         await server.stop();

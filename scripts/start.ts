@@ -47,7 +47,7 @@ async function main(): Promise<void> {
     await writeRunState(settings.dataDir, { pid: process.pid, port: settings.port });
     await assertPortIsFree(settings.port);
     await startEverything(settings, running, stop.signal);
-    announce(settings);
+    announce(settings, running);
     await untilSomethingEnds(running, stop);
   } catch (error) {
     // Whatever was interrupted by the request to stop failed because of it.
@@ -141,15 +141,14 @@ function databaseUrlFile(settings: Settings): string {
   return join(settings.dataDir, 'database-url');
 }
 
-function announce(settings: Settings): void {
+function announce(settings: Settings, running: Running): void {
   const origin = `http://localhost:${settings.port}`;
   const mails = process.env['RESEND_API_KEY']
     ? 'sent by Resend'
     : `written to ${join(settings.dataDir, 'outbox')} (RESEND_API_KEY is not set)`;
-  const database =
-    settings.databaseUrl === undefined
-      ? `embedded; its URL is in ${databaseUrlFile(settings)}`
-      : 'that of DATABASE_URL';
+  const database = running.database
+    ? `embedded in ${running.database.directory}, its URL is in ${databaseUrlFile(settings)}`
+    : 'that of DATABASE_URL';
   say(`
 Rind is running.
 

@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { root } from './root.mjs';
@@ -26,16 +36,34 @@ export function installPackages() {
   );
   console.log(`Installing packages with ${packageManager}`);
   const [command, ...args] = pnpmCommand(packageManager);
-  const result = spawnSync(command, [...args, ...INSTALL, nodeVersion(optionalDependencies)], {
-    cwd: root,
-    // Without standard input nothing can stop and ask.
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  const result = withHome((env) =>
+    spawnSync(command, [...args, ...INSTALL, nodeVersion(optionalDependencies)], {
+      cwd: root,
+      env,
+      // Without standard input nothing can stop and ask.
+      stdio: ['ignore', 'inherit', 'inherit'],
+    }),
+  );
   if (result.error) return `${command} does not start (${result.error.message}): is npm installed?`;
   if (result.signal) return 'Installing the packages was interrupted.';
   if (result.status !== 0) return 'Installing the packages failed; the reason is above.';
   writeFileSync(STAMP, wanted);
   return undefined;
+}
+
+/** npm and pnpm keep their caches at home; an account without one gets a temporary one. */
+function withHome(install) {
+  try {
+    accessSync(homedir(), constants.W_OK);
+    return install(process.env);
+  } catch {
+    const home = mkdtempSync(join(tmpdir(), 'rind-home-'));
+    try {
+      return install({ ...process.env, HOME: home, npm_config_cache: join(home, '.npm') });
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
+  }
 }
 
 /** Packages are judged by the Node that will run them, not by the one that installs them. */
