@@ -149,9 +149,12 @@ describe('heartbeat: real devices sync', () => {
     const slow = phone.syncWithRetry();
     await seam.reached;
     const fast = tablet.syncWithRetry();
-    await untilBlocked(rind.sql, fast);
-    await watcher.sync();
-    seam.release();
+    try {
+      await untilBlocked(rind.sql, fast);
+      await watcher.sync();
+    } finally {
+      seam.release();
+    }
     await Promise.all([slow, fast]);
     await syncUntilEqual(phone, tablet, watcher);
     expect((await watcher.dump())['projects']).toHaveLength(2);
