@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import { type ConnectionTarget, ensureDatabase, parseDatabaseUrl } from './connection.ts';
 import type { FailedScript } from './engine-adapter.ts';
 import { type EngineSession, runEngineCommand, wholeSchema, withSchemaEngine } from './engine.ts';
@@ -47,19 +46,10 @@ export async function deployMigrations({
     onProgress(`Created database "${target.database}".`);
   }
   return withMigrationLock(target, { onProgress, lockTimeoutMs }, async (client) => {
-    await ensureSchema(client, target);
     const history = await readHistory(client, target, migrations);
     const applied = await applyPending({ target, paths, migrations, history, onProgress });
     return { applied };
   });
-}
-
-/** Looks first: even `IF NOT EXISTS` asks for the right to create schemas, which a role may lack. */
-async function ensureSchema(client: pg.Client, { schema }: ConnectionTarget): Promise<void> {
-  const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
-  if (rowCount === 0) {
-    await client.query(`CREATE SCHEMA ${client.escapeIdentifier(schema)}`);
-  }
 }
 
 async function applyPending(deployment: Deployment): Promise<string[]> {

@@ -68,6 +68,9 @@ export class EngineAdapterFactory implements SqlMigrationAwareDriverAdapterFacto
       // oxlint-disable-next-line typescript/no-misused-promises -- pg-pool awaits it, its types do not say so
       onConnect: (client) => client.query(sessionSettings(target)),
     });
+    // `end()` does not wait for the sessions to close, so dropping a shadow database may still cut one off;
+    // without a listener that would end the process.
+    pool.on('error', () => undefined);
     this.#cleanups.push(() => pool.end());
     const adapter = await new PrismaPg(pool, { schema: target.schema }).connect();
     const queryRaw = adapter.queryRaw.bind(adapter);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -10,20 +10,50 @@ import pg from 'pg';
 import { createMigration } from '../../../../prisma/migrate/create.ts';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
 import { databaseDrift, schemaDrift } from '../../../../prisma/migrate/drift.ts';
-import { type ProjectPaths, projectPaths } from '../../../../prisma/migrate/project-files.ts';
+import {
+  type ProjectPaths,
+  projectPaths,
+  readMigrations,
+} from '../../../../prisma/migrate/project-files.ts';
 import { resolveMigration } from '../../../../prisma/migrate/resolve.ts';
 import { migrationStatus } from '../../../../prisma/migrate/status.ts';
 import { type TestDatabase, createTestDatabase } from '../support/test-database.js';
 
-const INIT = '20261121084424_init';
+const INIT = '20260101000000_init';
 const NEXT = '20270101000000_next';
 const RIND_LOCK_KEY = 0x52696e64;
+const PRISMA_LOCK_KEY = 72707369;
 const GATE_KEY = 42;
+
+const SCHEMA = `
+datasource db {
+  provider = "postgresql"
+}
+
+model User {
+  id    Int    @id
+  email String
+
+  @@index([email])
+  @@map("users")
+}
+
+model Role {
+  name String @id
+
+  @@map("roles")
+}
+`;
+const INIT_SQL = `
+CREATE TABLE "users" ("id" INTEGER NOT NULL, "email" TEXT NOT NULL, CONSTRAINT "users_pkey" PRIMARY KEY ("id"));
+CREATE TABLE "roles" ("name" TEXT NOT NULL, CONSTRAINT "roles_pkey" PRIMARY KEY ("name"));
+CREATE INDEX "users_email_idx" ON "users"("email");
+`;
 
 let database: TestDatabase;
 let databaseUrl: string;
 let client: pg.Client;
-/** A copy of the project's schema and migrations, to change. */
+/** A small project of this test's own, with one migration. */
 let paths: ProjectPaths;
 
 beforeEach(async () => {
@@ -36,8 +66,8 @@ beforeEach(async () => {
     schemaFile: path.join(directory, 'schema.prisma'),
     migrationsDir: path.join(directory, 'migrations'),
   };
-  await cp(projectPaths.schemaFile, paths.schemaFile);
-  await cp(projectPaths.migrationsDir, paths.migrationsDir, { recursive: true });
+  await writeFile(paths.schemaFile, SCHEMA);
+  await writeMigration(INIT, INIT_SQL);
 });
 
 afterEach(async () => {
@@ -122,8 +152,11 @@ describe('deploy', () => {
     await client.connect();
   });
 
-  it('says that it waits for another process, and goes on when that has ended', async () => {
-    await client.query('SELECT pg_advisory_lock($1)', [RIND_LOCK_KEY]);
+  it.each([
+    ['another process', RIND_LOCK_KEY],
+    ['a prisma migrate deploy', PRISMA_LOCK_KEY],
+  ])('says that it waits for %s, and goes on when that has ended', async (_who, key) => {
+    await client.query('SELECT pg_advisory_lock($1)', [key]);
     const { onProgress, seen } = progressWatcher('waiting');
     const deployment = deployMigrations({ databaseUrl, paths, onProgress });
     expect(await seen).toBe(
@@ -131,7 +164,7 @@ describe('deploy', () => {
     );
     expect(await tableExists('users')).toBe(false);
 
-    await client.query('SELECT pg_advisory_unlock($1)', [RIND_LOCK_KEY]);
+    await client.query('SELECT pg_advisory_unlock($1)', [key]);
 
     expect(await deployment).toEqual({ applied: [INIT] });
   });
@@ -413,8 +446,8 @@ describe('status', () => {
 });
 
 describe('drift', () => {
-  it('finds none between the migrations of this repository and its schema', async () => {
-    expect(await schemaDrift({ serverUrl: databaseUrl })).toBeNull();
+  it('finds none between migrations and the schema they lead to', async () => {
+    expect(await schemaDrift({ serverUrl: databaseUrl, paths })).toBeNull();
   });
 
   it('shows what the migrations lack', async () => {
@@ -430,12 +463,12 @@ describe('drift', () => {
 
     await client.query(`
       ALTER TABLE users ADD COLUMN by_hand text;
-      DROP INDEX tasks_user_id_version_idx;
+      DROP INDEX users_email_idx;
     `);
 
     const drift = await databaseDrift({ databaseUrl, paths });
     expect(drift).toContain('DROP COLUMN "by_hand"');
-    expect(drift).toContain('CREATE INDEX "tasks_user_id_version_idx"');
+    expect(drift).toContain('CREATE INDEX "users_email_idx"');
   });
 });
 
@@ -458,11 +491,15 @@ describe('the command line', () => {
       code: 1,
       stdout: expect.stringContaining('pending'),
     });
+    const names = (await readMigrations(projectPaths)).map(({ name }) => name);
     expect(await run('deploy')).toEqual({
       code: 0,
-      stdout: `Applying ${INIT}.\nApplied 1 migration.\n`,
+      stdout:
+        names.map((name) => `Applying ${name}.\n`).join('') +
+        `Applied ${names.length} migrations.\n`,
       stderr: '',
     });
+    expect(await run('deploy')).toMatchObject({ code: 0, stdout: 'Nothing to apply.\n' });
     expect(await run('status')).toMatchObject({ code: 0 });
     expect(await run('drift')).toMatchObject({ code: 0 });
   });
@@ -490,7 +527,7 @@ describe('the command line', () => {
   });
 });
 
-describe('the first migration', () => {
+describe('the migrations of this repository', () => {
   beforeEach(() => deployMigrations({ databaseUrl }));
 
   const insertUser = (email: string, language: string): Promise<unknown> =>
@@ -499,25 +536,29 @@ describe('the first migration', () => {
       [email, language],
     );
 
-  it('makes the roles that the application knows', async () => {
+  it('lead to its schema', async () => {
+    expect(await schemaDrift({ serverUrl: databaseUrl })).toBeNull();
+  });
+
+  it('make the roles that the application knows', async () => {
     const { rows } = await client.query('SELECT name FROM roles ORDER BY name');
     expect(rows).toEqual([{ name: 'admin' }, { name: 'user' }]);
   });
 
-  it('lets no two spellings of one address in', async () => {
+  it('let no two spellings of one address in', async () => {
     await insertUser('a@example.com', 'de');
     await expect(insertUser('A@example.com', 'de')).rejects.toMatchObject({
       constraint: 'users_email_lower_case',
     });
   });
 
-  it('knows two languages', async () => {
+  it('know two languages', async () => {
     await expect(insertUser('a@example.com', 'fr')).rejects.toMatchObject({
       constraint: 'users_language_known',
     });
   });
 
-  it('keeps the rate limits out of the write-ahead log', async () => {
+  it('keep the rate limits out of the write-ahead log', async () => {
     const { rows } = await client.query(
       `SELECT relpersistence FROM pg_class WHERE oid = 'rate_limits'::regclass`,
     );

@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+
+const CLOSING_TIMEOUT_MS = 1000;
+const POLL_MS = 10;
 
 /** Where global-setup.ts tells the workers what it made. */
 export const TEST_SERVER_VARIABLE = 'RIND_TEST_SERVER';
@@ -32,15 +36,31 @@ export async function createTestDatabase({
   const name = namePrefix + randomUUID();
   const source = pg.escapeIdentifier(migrated ? template : 'template0');
   // Copying files takes a fifth of the time of the default, which writes every page to the log.
-  await query(
-    url,
-    `CREATE DATABASE ${pg.escapeIdentifier(name)} TEMPLATE ${source} STRATEGY FILE_COPY`,
+  await withClient(url, (client) =>
+    client.query(
+      `CREATE DATABASE ${pg.escapeIdentifier(name)} TEMPLATE ${source} STRATEGY FILE_COPY`,
+    ),
   );
   return {
     url: databaseUrl(url, name),
-    // By force: a test that failed may have left connections open.
-    drop: () => query(url, `DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`),
+    drop: () => withClient(url, (client) => dropDatabase(client, name)),
   };
+}
+
+/**
+ * A pool's `end()` returns before the server has closed its sessions, and a session that is cut off then
+ * reports an error that nobody listens for: so they get a moment. What a failed test left open is cut off.
+ */
+async function dropDatabase(client: pg.Client, name: string): Promise<void> {
+  for (let waitedMs = 0; waitedMs < CLOSING_TIMEOUT_MS; waitedMs += POLL_MS) {
+    const { rowCount } = await client.query(
+      `SELECT FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`,
+      [name],
+    );
+    if (rowCount === 0) break;
+    await delay(POLL_MS);
+  }
+  await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
 }
 
 /** The same server and role, another database. */
@@ -58,11 +78,14 @@ function testServer(): TestServer {
   return JSON.parse(server) as TestServer;
 }
 
-async function query(url: string, sql: string): Promise<void> {
+async function withClient(
+  url: string,
+  use: (client: pg.Client) => Promise<unknown>,
+): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(sql);
+    await use(client);
   } finally {
     await client.end();
   }
