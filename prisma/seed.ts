@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SignInService } from '../apps/api/dist/auth/sign-in.service.js';
+import { createApp } from '../apps/api/dist/create-app.js';
+import { loadConfig } from '../apps/api/dist/platform/config/config.js';
+import { Database } from '../apps/api/dist/platform/database/database.js';
+import { SyncService } from '../apps/api/dist/sync/sync.service.js';
+import { UsersService } from '../apps/api/dist/users/users.service.js';
+
+const help = `Fills a development database with something to look at. May be run again: it restores its own rows
+and leaves all others alone.
+
+  pnpm db:seed
+
+Environment (also read from .env):
+  DATABASE_URL     the migrated database; by default that of a running \`pnpm start\`
+  RIND_DATA_DIR    where that one keeps its address; by default .data
+
+Refused with NODE_ENV=production: the password of its users is public.
+`;
+
+const PASSWORD = 'demo password for Rind';
+const DAY_MS = 86_400_000;
+/** The day on which the demonstration's records were made. */
+const BEGIN_MS = Date.UTC(2026, 0, 1);
+
+interface Device {
+  id: string;
+  name: string;
+  platform: string;
+}
+
+interface Person {
+  email: string;
+  displayName: string;
+  language: 'de' | 'en';
+  devices: [Device, ...Device[]];
+}
+
+const admin: Person = {
+  email: 'admin@demo.example.com',
+  displayName: 'Admin',
+  language: 'en',
+  devices: [device('00000000-0000-4000-8000-000000000001', 'Laptop', 'web')],
+};
+
+const ada: Person = {
+  email: 'ada@demo.example.com',
+  displayName: 'Ada',
+  language: 'en',
+  devices: [
+    device('00000000-0000-4000-8000-000000000002', "Ada's phone", 'android'),
+    device('00000000-0000-4000-8000-000000000003', "Ada's tablet", 'ios'),
+  ],
+};
+
+const ben: Person = {
+  email: 'ben@demo.example.com',
+  displayName: 'Ben',
+  language: 'de',
+  devices: [device('00000000-0000-4000-8000-000000000004', 'Bens Telefon', 'ios')],
+};
+
+function device(id: string, name: string, platform: string): Device {
+  return { id, name, platform };
+}
+
+function record(day: number, columns: { id: string } & Record<string, unknown>) {
+  const time = BEGIN_MS + day * DAY_MS;
+  return { created_at: time, updated_at: time, ...columns };
+}
+
+const adasRecords = {
+  projects: [
+    record(0, { id: 'demo-house', name: 'House', description: 'Everything before winter' }),
+    record(1, { id: 'demo-boat', name: 'Boat', description: null }),
+  ],
+  tasks: [
+    task(0, 'demo-paint', 'Paint the door', 'demo-house', true),
+    task(1, 'demo-roof', 'Mend the roof', 'demo-house', false),
+    task(2, 'demo-sail', 'Wash the sail', 'demo-boat', false),
+    task(3, 'demo-call', 'Call the harbour', '', false),
+  ],
+};
+
+const bensRecords = {
+  projects: [record(0, { id: 'demo-garden', name: 'Garten', description: null })],
+  tasks: [task(0, 'demo-trees', 'Bäume schneiden', 'demo-garden', false)],
+};
+
+function task(day: number, id: string, title: string, projectId: string, isCompleted: boolean) {
+  return record(day, {
+    id,
+    title,
+    description: null,
+    project_id: projectId,
+    is_completed: isCompleted,
+  });
+}
+
+/** A signed-in device, as the services know it. */
+interface Principal {
+  userId: string;
+  sessionId: string;
+  roles: string[];
+}
+
+type App = Awaited<ReturnType<typeof createApp>>;
+
+class Seeder {
+  readonly #app: App;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  async run(): Promise<void> {
+    const [administrator] = await this.#signIn(admin);
+    await this.#grantAdmin(administrator.userId);
+    const [phone] = await this.#signIn(ada);
+    const [bens] = await this.#signIn(ben);
+    await this.#push(phone, adasRecords);
+    await this.#push(bens, bensRecords);
+    const staleCursor = await this.#cursorOf(phone);
+    await this.#push(phone, {
+      tasks: [task(5, 'demo-roof', 'Mend the roof before Friday', 'demo-house', false)],
+    });
+    this.#explain(staleCursor);
+  }
+
+  /** One session for each device; the account is made when it does not exist. */
+  async #signIn({ devices, ...person }: Person): Promise<[Principal, ...Principal[]]> {
+    const known = await this.#app.get(UsersService).findCredentials(person.email);
+    const [first, ...others] = devices;
+    const principal = await this.#signInOn(first, person, known === null);
+    return [
+      principal,
+      ...(await Promise.all(others.map((other) => this.#signInOn(other, person, false)))),
+    ];
+  }
+
+  async #cursorOf(principal: Principal): Promise<number> {
+    const query = { lastPulledAt: 0, schemaVersion: null, migration: null };
+    const answer = JSON.parse(await this.#app.get(SyncService).pull(principal, query)) as {
+      timestamp: number;
+    };
+    return answer.timestamp;
+  }
+
+  async #push(principal: Principal, records: Record<string, unknown[]>): Promise<void> {
+    const changes = Object.fromEntries(
+      Object.entries(records).map(([table, created]) => [
+        table,
+        { created, updated: [], deleted: [] },
+      ]),
+    );
+    const lastPulledAt = await this.#cursorOf(principal);
+    await this.#app.get(SyncService).push(principal, { changes, lastPulledAt });
+  }
+
+  async #signInOn(
+    installation: Device,
+    person: Omit<Person, 'devices'>,
+    isNew: boolean,
+  ): Promise<Principal> {
+    const signIn = this.#app.get(SignInService);
+    const client = { ip: '127.0.0.1', userAgent: 'seed' };
+    const body = { ...person, password: PASSWORD, device: installation };
+    const { user, session } = isNew
+      ? await signIn.register(body, client)
+      : await signIn.login(body, client).catch((error: Error) => {
+          throw new Error(
+            `Sign-in as ${person.email}: ${error.message}. Was its password changed?`,
+          );
+        });
+    return { userId: user.id, sessionId: session.id, roles: user.roles };
+  }
+
+  async #grantAdmin(userId: string): Promise<void> {
+    await this.#app.get(Database).prisma.userRole.upsert({
+      where: { userId_roleName: { userId, roleName: 'admin' } },
+      create: { userId, roleName: 'admin' },
+      update: {},
+    });
+  }
+
+  #explain(staleCursor: number): void {
+    const conflict = {
+      lastPulledAt: staleCursor,
+      changes: { tasks: { updated: [{ id: 'demo-roof', title: 'Mend the roof next year' }] } },
+    };
+    console.log(`Seeded. All users have the password "${PASSWORD}":
+  ${admin.email} (admin), ${ada.email} (phone and tablet), ${ben.email}
+
+A conflict to look at: Ada's phone changed the task demo-roof after her tablet last pulled. The tablet's
+push is refused with 409 sync_conflict. With an access token of Ada's in $TOKEN:
+
+  curl -s localhost:3000/api/v1/sync/push -H "Authorization: Bearer $TOKEN" \\
+    -H 'Content-Type: application/json' -d '${JSON.stringify(conflict)}'
+`);
+  }
+}
+
+function databaseUrl(): string {
+  const given = process.env['DATABASE_URL'];
+  if (given) return given;
+  const root = join(import.meta.dirname, '..');
+  const file = join(process.env['RIND_DATA_DIR'] || join(root, '.data'), 'database-url');
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
+  throw new Error('Set DATABASE_URL, or start Rind first: pnpm start');
+}
+
+async function seed(): Promise<void> {
+  if (process.env['NODE_ENV'] === 'production') {
+    throw new Error(
+      'The seed is refused with NODE_ENV=production: the password of its users is public.',
+    );
+  }
+  const config = loadConfig({
+    // The seed issues tokens to nobody, so that any secret serves.
+    JWT_SECRET: randomUUID(),
+    LOG_LEVEL: 'warn',
+    DATABASE_URL: databaseUrl(),
+  });
+  const app = await createApp(config);
+  try {
+    await new Seeder(app).run();
+  } finally {
+    await app.close();
+  }
+}
+
+if (process.argv.includes('--help')) {
+  console.log(help);
+} else {
+  if (existsSync('.env')) process.loadEnvFile();
+  try {
+    await seed();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message.trim() : error);
+    process.exitCode = 1;
+  }
+}
