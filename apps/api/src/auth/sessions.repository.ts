@@ -75,12 +75,12 @@ export class SessionsRepository {
     });
   }
 
-  /** Keeps the `limit` sessions used last; expired ones go first. */
-  async deleteBeyond(userId: string, limit: number): Promise<void> {
+  /** Keeps this session and those used last, `limit` in all; expired ones go first. */
+  async deleteBeyond({ id, userId }: SessionRow, limit: number): Promise<void> {
     await this.prisma.$executeRaw`
       DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE user_id = ${userId}::uuid
-        ORDER BY expires_at > now() DESC, last_used_at DESC, id DESC OFFSET ${limit})`;
+        SELECT id FROM sessions WHERE user_id = ${userId}::uuid AND id <> ${id}::uuid
+        ORDER BY expires_at > now() DESC, last_used_at DESC, id DESC OFFSET ${limit - 1})`;
   }
 
   async find(id: string): Promise<RefreshableSession | null> {

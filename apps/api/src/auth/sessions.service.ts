@@ -53,7 +53,7 @@ export class SessionsService {
         refreshKeyId: this.refreshTokens.currentKeyId,
         lifetimeDays: this.lifetime.ttlDays,
       });
-      await this.sessions.deleteBeyond(userId, this.config.auth.sessionLimit);
+      await this.sessions.deleteBeyond(session, this.config.auth.sessionLimit);
       return this.opened(session);
     });
   }
