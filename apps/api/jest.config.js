@@ -33,12 +33,13 @@ const shared = {
     // Sources name each other by the file that the compiler will write. Packages keep their own .js files.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
   },
-  testTimeout: 20_000,
 };
 
 /** @type {import('jest').Config} */
 export default {
   maxWorkers: 2,
+  // Here: in a project Jest ignores it.
+  testTimeout: 20_000,
   projects: [
     {
       ...shared,

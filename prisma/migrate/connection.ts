@@ -48,7 +48,7 @@ export function parseDatabaseUrl(databaseUrl: string): ConnectionTarget {
  * The same server and options, another database. In the URL itself, since node-postgres lets the
  * connection string win over a `database` option beside it.
  */
-export function withDatabase(target: ConnectionTarget, database: string): ConnectionTarget {
+function withDatabase(target: ConnectionTarget, database: string): ConnectionTarget {
   const url = new URL(target.url);
   url.pathname = `/${encodeURIComponent(database)}`;
   return { ...target, url: url.href, database };
@@ -63,7 +63,7 @@ export function maintenanceDatabase(target: ConnectionTarget): ConnectionTarget 
  * Opens one session. Timeouts that the role or the database sets are lifted: they are meant for
  * requests, and a long migration or a long wait for the lock must not run into them.
  */
-export async function openClient(target: ConnectionTarget): Promise<pg.Client> {
+async function openClient(target: ConnectionTarget): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: target.url, keepAlive: true });
   // A session that breaks fails its next query; without a listener it would end the process.
   client.on('error', () => undefined);

@@ -33,6 +33,8 @@ export class EngineAdapterFactory implements SqlMigrationAwareDriverAdapterFacto
   readonly adapterName = '@prisma/adapter-pg';
   /** The last script that failed, if any did. */
   failedScript: FailedScript | undefined;
+  /** Why there is no shadow database: of such an error the engine reports no more than a number. */
+  shadowError: unknown;
   readonly #target: ConnectionTarget;
   readonly #cleanups: (() => Promise<void>)[] = [];
 
@@ -45,7 +47,10 @@ export class EngineAdapterFactory implements SqlMigrationAwareDriverAdapterFacto
   }
 
   async connectToShadowDb(): Promise<SqlDriverAdapter> {
-    const shadow = await createTemporaryDatabase(this.#target);
+    const shadow = await createTemporaryDatabase(this.#target).catch((error: unknown) => {
+      this.shadowError = error;
+      throw error;
+    });
     this.#cleanups.push(() => shadow.drop());
     return this.#connectTo(shadow.target);
   }

@@ -33,6 +33,8 @@ export async function withSchemaEngine<T>(
       bindMigrationAwareSqlAdapterFactory(adapters),
     );
     return await use({ engine, failedScript: () => adapters.failedScript });
+  } catch (error) {
+    throw adapters.shadowError ?? error;
   } finally {
     await adapters.dispose();
   }

@@ -29,7 +29,7 @@ export const stages: readonly Stage[] = [
   { name: 'boundaries', title: 'Dependency boundaries', args: packageScript('boundaries') },
   { name: 'deadcode', title: 'Dead code', args: packageScript('deadcode') },
   { name: 'errors', title: 'Error documentation', args: packageScript('errors:check') },
-  { name: 'drift', title: 'Database drift', args: packageScript('db:drift') },
+  { name: 'drift', title: 'Database drift', args: packageScript('db:drift', '--schema-only') },
   { name: 'openapi', title: 'OpenAPI document', args: packageScript('openapi:check') },
   { name: 'sdk', title: 'SDK', args: packageScript('sdk:check') },
   {

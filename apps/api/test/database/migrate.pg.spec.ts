@@ -190,6 +190,12 @@ describe('deploy', () => {
     expect(rows).toEqual([{ answer: 'a;b' }]);
   });
 
+  it('can build an index concurrently, which PostgreSQL refuses inside a transaction', async () => {
+    await writeMigration(NEXT, '-- alone\nCREATE INDEX CONCURRENTLY by_name ON roles (name);\n');
+
+    expect(await deployMigrations({ databaseUrl, paths })).toEqual({ applied: [INIT, NEXT] });
+  });
+
   it('works in the schema that the URL names, and in no other', async () => {
     const url = `${databaseUrl}?schema=app`;
 
@@ -448,6 +454,14 @@ describe('status', () => {
 describe('drift', () => {
   it('finds none between migrations and the schema they lead to', async () => {
     expect(await schemaDrift({ serverUrl: databaseUrl, paths })).toBeNull();
+  });
+
+  it('says why there is no throw-away database to compare with', async () => {
+    const serverUrl = `${databaseUrl}?options=-c%20default_transaction_read_only%3Don`;
+
+    await expect(schemaDrift({ serverUrl, paths })).rejects.toThrow(
+      'could not be created: cannot execute CREATE DATABASE in a read-only transaction',
+    );
   });
 
   it('shows what the migrations lack', async () => {
