@@ -19,13 +19,19 @@ declare global {
 export default async function globalSetup(): Promise<void> {
   const { url, stop } = await startServer();
   globalThis.stopTestServer = stop;
-  const run = await TestRun.begin(url);
-  globalThis.stopTestServer = async () => {
-    await run.end();
-    await stop();
-  };
-  await deployMigrations({ databaseUrl: databaseUrl(url, run.server.template) });
-  process.env[TEST_SERVER_VARIABLE] = JSON.stringify(run.server);
+  try {
+    const run = await TestRun.begin(url);
+    globalThis.stopTestServer = async () => {
+      await run.end();
+      await stop();
+    };
+    await deployMigrations({ databaseUrl: databaseUrl(url, run.server.template) });
+    process.env[TEST_SERVER_VARIABLE] = JSON.stringify(run.server);
+  } catch (error) {
+    // Jest calls no teardown after a setup that failed.
+    await globalThis.stopTestServer();
+    throw error;
+  }
 }
 
 async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
