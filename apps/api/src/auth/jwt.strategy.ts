@@ -2,18 +2,19 @@ import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import jwt from 'jsonwebtoken';
-import { ExtractJwt, Strategy, type StrategyOptionsWithRequest } from 'passport-jwt';
+import { Strategy, type StrategyOptionsWithRequest } from 'passport-jwt';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { AccessTokenClaims, TOKEN_AUDIENCE, TOKEN_ISSUER } from './access-tokens.js';
 import { PrincipalsService } from './principals.service.js';
 import { SigningKeys } from './signing-keys.js';
 
-const bearerToken = ExtractJwt.fromAuthHeaderAsBearerToken();
+/** RFC 6750, section 2.1. passport-jwt's own extractor ignores what follows the token. */
+const BEARER = /^Bearer +([\w.~+/-]+=*)$/i;
 
 /** The access token of a request: `Authorization: Bearer` (RFC 6750), and nowhere else. */
 export function accessTokenOf(request: FastifyRequest): string | null {
-  return bearerToken(request);
+  return BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 
 /** Verifies an access token at its first sight; after that the principal cache answers. */
@@ -24,13 +25,13 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     private readonly principals: PrincipalsService,
   ) {
     const options: StrategyOptionsWithRequest = {
-      jwtFromRequest: bearerToken,
+      jwtFromRequest: accessTokenOf,
       algorithms: ['HS256'],
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,
       passReqToCallback: true,
       secretOrKeyProvider: (_request, token: string, done) => {
-        const key = keys.find(jwt.decode(token, { complete: true })?.header.kid) ?? keys.current;
+        const key = keys.find(keyIdOf(token)) ?? keys.current;
         // jsonwebtoken takes a KeyObject, which saves building one for each request.
         done(null, key.key as unknown as string);
       },
@@ -43,5 +44,15 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     const token = accessTokenOf(request);
     if (!claims.success || token === null) throw new DomainError('unauthenticated');
     return this.principals.load(token, claims.data);
+  }
+}
+
+/** The `kid` of a token that nobody has verified yet. */
+function keyIdOf(token: string): string | undefined {
+  try {
+    return jwt.decode(token, { complete: true })?.header.kid;
+  } catch {
+    // Decoding throws on a payload that is not JSON; verifying refuses it.
+    return undefined;
   }
 }
