@@ -3,19 +3,34 @@
  * Prisma wraps it: a failed raw query is P2010 and a failed model call P2034 for the same SQLSTATE.
  */
 function sqlState(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const meta = 'meta' in error ? (error.meta as PrismaErrorMeta | undefined) : undefined;
-  const cause = meta?.driverAdapterError?.cause;
-  if (cause?.originalCode !== undefined) return cause.originalCode;
+  if (!isError(error)) return undefined;
+  const code = adapterCause(error)?.originalCode;
+  if (code !== undefined) return code;
   return 'code' in error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code)
     ? error.code
     : undefined;
 }
 
+/** By shape: errors of Node's own modules are no instances of the `Error` that Jest gives to tests. */
+function isError(value: unknown): value is Error {
+  return typeof value === 'object' && value !== null && 'message' in value && 'stack' in value;
+}
+
 interface PrismaErrorMeta {
   readonly driverAdapterError?: {
-    readonly cause?: { readonly originalCode?: string };
+    readonly cause?: AdapterCause;
   };
+}
+
+/** What Prisma's adapter made of an error of `pg`; failures of the connection have a kind and no SQLSTATE. */
+interface AdapterCause {
+  readonly kind: string;
+  readonly originalCode?: string;
+}
+
+function adapterCause(error: Error): AdapterCause | undefined {
+  const meta = 'meta' in error ? (error.meta as PrismaErrorMeta | undefined) : undefined;
+  return meta?.driverAdapterError?.cause;
 }
 
 const SERIALIZATION_FAILURE = '40001';
@@ -30,7 +45,7 @@ export function isRetryable(error: unknown): boolean {
 export function isUniqueViolation(error: unknown): boolean {
   return (
     sqlState(error) === '23505' ||
-    (error instanceof Error && 'code' in error && error.code === 'P2002')
+    (isError(error) && 'code' in error && error.code === 'P2002')
   );
 }
 
@@ -49,6 +64,19 @@ const connectionErrors = new Set([
   'P2028',
 ]);
 
+const connectionFailureKinds = new Set([
+  'ConnectionClosed',
+  'DatabaseNotReachable',
+  'SocketTimeout',
+  'TlsConnectionError',
+]);
+
+/**
+ * Connection exception, refused sign-in, no such database, too many connections, a database closed
+ * for maintenance, shut down or starting.
+ */
+const connectionStates = /^(08...|28...|3D000|53300|55000|57P0[1-5])$/;
+
 /** Messages of `pg` and `pg-pool`, which give these errors no code. */
 const connectionMessages = [
   'timeout exceeded when trying to connect',
@@ -58,12 +86,13 @@ const connectionMessages = [
 
 /** Whether the database could not be reached, refused the connection, or could not serialise the work in time. */
 export function isDatabaseUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
+  if (!isError(error)) return false;
   if (isRetryable(error)) return true;
   const code = 'code' in error ? String(error.code) : '';
   if (connectionErrors.has(code)) return true;
-  // Class 08: connection exception. 57P01 to 57P03: shut down, crashed, starting. 53300: too many connections.
-  if (/^(08...|57P0[123]|53300)$/.test(sqlState(error) ?? '')) return true;
+  if (connectionStates.test(sqlState(error) ?? '')) return true;
+  // A raw query that fails so is P2010, like every other one that fails.
+  if (connectionFailureKinds.has(adapterCause(error)?.kind ?? '')) return true;
   if (connectionMessages.some((message) => error.message.startsWith(message))) return true;
   return error.cause !== undefined && isDatabaseUnavailable(error.cause);
 }
