@@ -3,9 +3,12 @@ import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.js';
 import { serveDocument } from './openapi.js';
 import type { Config } from './platform/config/config.js';
+import { DomainError } from './platform/errors/domain.error.js';
+import { sendProblem } from './platform/errors/send-problem.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
@@ -28,6 +31,7 @@ export async function createApp(config: Config): Promise<NestFastifyApplication>
   app.enableCors({
     origin: config.http.corsOrigins.includes('*') ? true : [...config.http.corsOrigins],
     credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: ['x-request-id', 'ratelimit', 'ratelimit-policy', 'retry-after'],
     maxAge: 600,
   });
@@ -60,6 +64,11 @@ function createAdapter({ http }: Config): FastifyAdapter {
     onProtoPoisoning: 'remove',
     onConstructorPoisoning: 'remove',
     routerOptions: { ignoreTrailingSlash: true },
+    // An address that cannot be decoded reaches neither route nor hook.
+    frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      reply.header('x-request-id', request.id);
+      sendProblem(new DomainError('malformed_request'), request, reply);
+    },
     genReqId: ({ headers }: IncomingMessage) => {
       const given = headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();

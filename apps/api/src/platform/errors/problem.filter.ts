@@ -5,10 +5,11 @@ import {
   HttpException,
   Logger,
 } from '@nestjs/common';
-import { errorCodes, type ErrorCode, type Problem } from '@rind/contracts';
+import { errorCodes, type ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isDatabaseUnavailable } from '../database/database-errors.js';
 import { DomainError } from './domain.error.js';
+import { sendProblem } from './send-problem.js';
 
 /** Statuses of errors that the framework itself throws, such as a body that cannot be read. */
 const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
@@ -32,34 +33,14 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    const reply = http.getResponse<FastifyReply>();
     const refusal = toDomainError(error);
-    const definition = errorCodes[refusal.code];
-
-    if (definition.status >= 500) {
+    if (errorCodes[refusal.code].status >= 500) {
       this.logger.error(
         { err: error, requestId: request.id, code: refusal.code },
         'Request failed',
       );
     }
-    if (refusal.retryAfterSeconds !== undefined) {
-      reply.header('retry-after', String(refusal.retryAfterSeconds));
-    }
-    const problem: Problem = {
-      type: `urn:rind:problem:${refusal.code}`,
-      title: definition.title,
-      status: definition.status,
-      detail: refusal.detail ?? definition.meaning,
-      instance: request.url.split('?', 1)[0] ?? '/',
-      code: refusal.code,
-      requestId: request.id,
-      ...(refusal.faults && { errors: [...refusal.faults] }),
-    };
-    // Serialised here: Fastify would pick `application/json` for an object.
-    void reply
-      .status(definition.status)
-      .header('content-type', 'application/problem+json; charset=utf-8')
-      .send(JSON.stringify(problem));
+    sendProblem(refusal, request, http.getResponse<FastifyReply>());
   }
 }
 

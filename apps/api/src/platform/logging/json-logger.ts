@@ -1,5 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
-import { type Logger, type Level, pino } from 'pino';
+import { type DestinationStream, type Logger, type Level, pino } from 'pino';
 import type { Config } from '../config/config.js';
 
 /** Names under which a secret might reach a log line by mistake. */
@@ -18,14 +18,20 @@ const secretNames = [
 export class JsonLogger implements LoggerService {
   private readonly pino: Logger;
 
-  constructor({ logLevel }: Pick<Config, 'logLevel'>) {
-    this.pino = pino({
-      level: logLevel,
-      redact: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      base: null,
-    });
+  constructor(
+    { logLevel }: Pick<Config, 'logLevel'>,
+    destination: DestinationStream = pino.destination(),
+  ) {
+    this.pino = pino(
+      {
+        level: logLevel,
+        redact: secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
+        timestamp: pino.stdTimeFunctions.isoTime,
+        formatters: { level: (label) => ({ level: label }) },
+        base: null,
+      },
+      destination,
+    );
   }
 
   log(message: unknown, ...parameters: unknown[]): void {

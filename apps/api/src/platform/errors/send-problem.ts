@@ -1,0 +1,30 @@
+import { errorCodes, type Problem } from '@rind/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { DomainError } from './domain.error.js';
+
+/** Answers with a problem document (RFC 9457). */
+export function sendProblem(
+  { code, detail, faults, retryAfterSeconds }: DomainError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const { status, title, meaning } = errorCodes[code];
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
+  // RFC 9110 wants every 401 to name a scheme.
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  const problem: Problem = {
+    type: `urn:rind:problem:${code}`,
+    title,
+    status,
+    detail: detail ?? meaning,
+    instance: request.url.split('?', 1)[0] ?? '/',
+    code,
+    requestId: request.id,
+    ...(faults && { errors: [...faults] }),
+  };
+  // Serialised here: Fastify would pick `application/json` for an object.
+  void reply
+    .status(status)
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .send(JSON.stringify(problem));
+}
