@@ -60,6 +60,8 @@ describe('npm start', { timeout: 180_000 }, () => {
     assert.equal(await rind.ended, 0);
     assert.deepEqual(pids.filter(isAlive), []);
     assert.match(rind.output, /Stopping the API[^]*Stopping PostgreSQL[^]*Stopped\./);
+    // The API had ended before the server did.
+    assert.doesNotMatch(read('postgres.log'), /terminating connection/);
   });
 
   test('keeps its secrets to their owner, and across restarts', async () => {
@@ -89,6 +91,15 @@ describe('npm start', { timeout: 180_000 }, () => {
     await inDatabase('SELECT FROM survivor');
     await inDatabase('DROP TABLE survivor');
     assert.deepEqual([api, server].filter(isAlive), []);
+  });
+
+  test('leaves no process when it is killed', async () => {
+    const killed = await startUntilReady();
+    const { start: pid, api, server, supervisors } = killed.processes();
+
+    process.kill(pid, 'SIGKILL');
+
+    await untilGone([api, server, ...supervisors], 5_000);
   });
 
   test('stops a database server that nothing supervises any more', async () => {
