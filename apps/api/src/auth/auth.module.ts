@@ -27,6 +27,6 @@ import { SigningKeys } from './signing-keys.js';
     SignInService,
     SigningKeys,
   ],
-  exports: [PrincipalsService],
+  exports: [JwtStrategy, PrincipalsService],
 })
 export class AuthModule {}

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import jwt from 'jsonwebtoken';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
-import { accessTokenOf } from './jwt.strategy.js';
+import { accessTokenOf, JwtStrategy } from './jwt.strategy.js';
 import { PrincipalsService } from './principals.service.js';
 
 declare module 'fastify' {
@@ -19,9 +19,12 @@ declare module 'fastify' {
  * the authorisation guard behind it decides whether the route needs a principal.
  */
 @Injectable()
-export class AuthenticateGuard extends AuthGuard('jwt') {
-  constructor(private readonly principals: PrincipalsService) {
-    super({ session: false, property: 'principal' });
+export class AuthenticateGuard extends AuthGuard() {
+  constructor(
+    private readonly principals: PrincipalsService,
+    strategy: JwtStrategy,
+  ) {
+    super({ session: false, property: 'principal', defaultStrategy: strategy.name });
   }
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
@@ -17,9 +18,17 @@ export function accessTokenOf(request: FastifyRequest): string | null {
   return BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 
+/**
+ * Passport has one registry per process: under one name, two applications in it, as in tests of
+ * several instances, would both ask the strategy of the later one.
+ */
+class NamedStrategy extends Strategy {
+  override name = `jwt:${randomUUID()}`;
+}
+
 /** Verifies an access token at its first sight; after that the principal cache answers. */
 @Injectable()
-export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
+export class JwtStrategy extends PassportStrategy(NamedStrategy) {
   constructor(
     keys: SigningKeys,
     private readonly principals: PrincipalsService,
