@@ -5,6 +5,8 @@ import { type SigningKey, SigningKeys } from './signing-keys.js';
 const ID_BYTES = 16;
 const COUNTER_BYTES = 4;
 const MAC_BYTES = 32;
+/** What the session's column holds, an `integer`; at the rate limit it is reached after 400 years. */
+const MAX_COUNTER = 2 ** 31 - 1;
 
 /** What a refresh token says; not to be believed before its MAC is checked. */
 export interface ParsedRefreshToken {
@@ -40,9 +42,12 @@ export class RefreshTokens {
     if (bytes.length !== ID_BYTES + COUNTER_BYTES + MAC_BYTES) return null;
     // The decoder skips what is not base64url; a token has exactly one spelling.
     if (bytes.toString('base64url') !== token) return null;
+    const counter = bytes.readUInt32BE(ID_BYTES);
+    // Every token that is issued leaves room for its successor.
+    if (counter >= MAX_COUNTER) return null;
     return {
       sessionId: uuidOf(bytes.subarray(0, ID_BYTES)),
-      counter: bytes.readUInt32BE(ID_BYTES),
+      counter,
       mac: bytes.subarray(ID_BYTES + COUNTER_BYTES),
     };
   }
