@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 const DEVELOPMENT_JWT_SECRET = 'development-only-secret-change-me-now';
+const MIN_SECRET_LENGTH = 32;
 
 /** A number of seconds written as `900`, `900s`, `15m`, `12h` or `30d`. */
 const Duration = z.string().transform((text, context): number => {
@@ -45,7 +46,7 @@ function isOrigin(text: string): boolean {
 const TrustProxy = z.string().transform((text, context): number | string[] => {
   if (/^[1-9]\d?$/.test(text)) return Number(text);
   const ranges = text.split(',').map((range) => range.trim());
-  if (ranges.every((range) => ipaddr.isValid(range) || ipaddr.isValidCIDR(range))) return ranges;
+  if (ranges.every(isAddressRange)) return ranges;
   context.addIssue({
     code: 'custom',
     message:
@@ -53,6 +54,18 @@ const TrustProxy = z.string().transform((text, context): number | string[] => {
   });
   return z.NEVER;
 });
+
+/** An address, or a CIDR that does not contain all of them: that would be `true` in other words. */
+function isAddressRange(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  // ipaddr.js also takes `1` and `10.1` for addresses, as C libraries do.
+  const isAddress = ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address);
+  return isAddress && rest.length === 0 && (bits === undefined || isPrefixLength(text, bits));
+}
+
+function isPrefixLength(cidr: string, bits: string): boolean {
+  return ipaddr.isValidCIDR(cidr) && Number(bits) > 0;
+}
 
 const PerMinute = z.coerce.number().int().min(0).max(1_000_000);
 const Days = z.coerce.number().int().min(1).max(3650);
@@ -88,26 +101,63 @@ const Environment = z.object({
   RATE_LIMIT_AUTH_PER_MINUTE: PerMinute.default(10),
 });
 
+/** Names of all variables that are read. */
+export const environmentNames = Object.keys(Environment.shape);
+
+interface ProductionRule {
+  readonly name: keyof z.infer<typeof Environment>;
+  readonly isBroken: (env: z.infer<typeof Environment>) => boolean;
+  readonly message: string;
+}
+
 /** What a development setup may do and a production one may not. Each has a sentence of its own. */
-const ProductionSafe = Environment.superRefine((env, context) => {
-  if (env.NODE_ENV !== 'production') return;
-  const refuse = (name: keyof typeof env, message: string) =>
-    context.addIssue({ code: 'custom', path: [name], message });
-  if (env.JWT_SECRET === DEVELOPMENT_JWT_SECRET) {
-    refuse('JWT_SECRET', 'must be set in production: at least 32 random characters');
-  } else if (env.JWT_SECRET.length < 32) {
-    refuse('JWT_SECRET', 'must have at least 32 characters in production');
-  }
-  if (env.JWT_EXPIRES_IN > 3600) {
-    refuse(
-      'JWT_EXPIRES_IN',
+const productionRules: readonly ProductionRule[] = [
+  {
+    name: 'JWT_SECRET',
+    isBroken: (env) => env.JWT_SECRET === DEVELOPMENT_JWT_SECRET,
+    message: 'must be set in production: at least 32 random characters',
+  },
+  {
+    name: 'JWT_SECRET',
+    isBroken: (env) => env.JWT_SECRET.length < MIN_SECRET_LENGTH,
+    message: 'must have at least 32 characters in production',
+  },
+  {
+    // Whoever knows a previous secret can sign tokens, too.
+    name: 'JWT_SECRET_PREVIOUS',
+    isBroken: (env) =>
+      env.JWT_SECRET_PREVIOUS.some(
+        (secret) => secret === DEVELOPMENT_JWT_SECRET || secret.length < MIN_SECRET_LENGTH,
+      ),
+    message: 'must have at least 32 characters each in production, and not be those of development',
+  },
+  {
+    name: 'JWT_EXPIRES_IN',
+    isBroken: (env) => env.JWT_EXPIRES_IN > 3600,
+    message:
       'must not exceed 1h in production: an access token outlives its session by up to this time',
-    );
-  }
-  if (env.CORS_ORIGINS.includes('*')) {
-    refuse('CORS_ORIGINS', 'must list origins in production, not *');
-  }
-});
+  },
+  {
+    name: 'CORS_ORIGINS',
+    isBroken: (env) => env.CORS_ORIGINS.includes('*'),
+    message: 'must list origins in production, not *',
+  },
+];
+
+const ProductionSafe = Environment.superRefine(
+  (env, context) => {
+    if (env.NODE_ENV !== 'production') return;
+    for (const { name, isBroken, message } of productionRules) {
+      // A variable that could not even be read has its sentence already, and not the type it should have.
+      const isReadable = context.issues.every(({ path }) => path?.[0] !== name);
+      if (isReadable && isBroken(env)) {
+        context.addIssue({ code: 'custom', path: [name], message });
+      }
+    }
+  },
+  // Also beside other problems: an operator wants to hear of all of them at once.
+  { when: () => true },
+);
 
 export type Config = Readonly<ReturnType<typeof loadConfig>>;
 
@@ -122,14 +172,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** @throws ConfigError naming every variable that is missing or wrong. Empty variables count as unset. */
+/** @throws ConfigError naming every variable that is missing or wrong. Blank variables count as unset. */
 export function loadConfig(environment: NodeJS.ProcessEnv) {
-  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()));
   const parsed = ProductionSafe.safeParse(set);
   if (!parsed.success) {
     throw new ConfigError(
       parsed.error.issues.map((issue) => {
-        const name = issue.path.join('.');
+        const name = String(issue.path[0]);
         return set[name] === undefined && issue.code === 'invalid_type'
           ? `${name} is not set`
           : `${name}: ${issue.message}`;

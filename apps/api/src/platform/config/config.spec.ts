@@ -1,0 +1,217 @@
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { describe, expect, test } from '@jest/globals';
+import { ConfigError, environmentNames, loadConfig } from './config.js';
+
+const DATABASE_URL = 'postgres://rind:secret@localhost:5432/rind';
+const development = { DATABASE_URL };
+const production = {
+  DATABASE_URL,
+  NODE_ENV: 'production',
+  JWT_SECRET: 'f3b1c9d2a7e84650b1c2d3e4f5a6b7c8',
+};
+
+/** The sentences with which an environment is refused; none when it is accepted. */
+function problemsOf(environment: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    loadConfig(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+describe('an environment', () => {
+  test('needs a database and nothing else', () => {
+    expect(problemsOf({})).toEqual(['DATABASE_URL is not set']);
+    expect(loadConfig(development)).toMatchObject({
+      environment: 'development',
+      port: 3000,
+      database: { url: DATABASE_URL, directUrl: DATABASE_URL, preparedStatements: true },
+      auth: { accessTokenTtlSeconds: 900, refreshTtlDays: 30, sessionMaxDays: 90 },
+      http: { corsOrigins: [], trustProxy: null },
+      rateLimits: {
+        anonymousPerMinute: 100,
+        userPerMinute: 300,
+        syncPerMinute: 120,
+        authPerMinute: 10,
+      },
+      docsEnabled: true,
+      commit: null,
+    });
+  });
+
+  test('is refused with every problem at once, one line each, and no value that may be secret', () => {
+    const environment = {
+      NODE_ENV: 'production',
+      PORT: 'http',
+      DATABASE_URL: 'mysql://root:hunter2@localhost/rind',
+      JWT_SECRET: 'too short',
+      JWT_EXPIRES_IN: 'soon',
+      TRUST_PROXY: 'true',
+      CORS_ORIGINS: '*',
+      SYNC_STRICT: 'yes',
+      LOG_LEVEL: 'loud',
+      RATE_LIMIT_AUTH_PER_MINUTE: '-1',
+    };
+    const problems = problemsOf(environment);
+    const names = problems.map((problem) => /^[A-Z_]+(?=:)/.exec(problem)?.[0]);
+    expect(names.toSorted()).toEqual(
+      Object.keys(environment)
+        .filter((name) => name !== 'NODE_ENV')
+        .toSorted(),
+    );
+    const { message } = new ConfigError(problems);
+    expect(message.split('\n')).toHaveLength(1 + problems.length);
+    expect(message).not.toMatch(/hunter2|too short/);
+  });
+
+  test.each(['', ' '])('with an empty variable (%j) is one without it', (empty) => {
+    const environment = Object.fromEntries(environmentNames.map((name) => [name, empty]));
+    expect(loadConfig({ ...environment, DATABASE_URL })).toEqual(loadConfig(development));
+    expect(problemsOf(environment)).toEqual(['DATABASE_URL is not set']);
+  });
+
+  test('may have other variables, too', () => {
+    expect(problemsOf({ ...development, HOME: '/root', rate_limit: 'x' })).toEqual([]);
+  });
+});
+
+describe('.env.example', () => {
+  const text = readFileSync(new URL('../../../../../.env.example', import.meta.url), 'utf8');
+  const example = parseEnv(text);
+
+  test('names every variable of the schema, and those of the start script', () => {
+    expect(Object.keys(example).toSorted()).toEqual(
+      [...environmentNames, 'RIND_DATA_DIR'].toSorted(),
+    );
+  });
+
+  test('explains each in the line above it', () => {
+    const lines = text.split('\n');
+    for (const name of Object.keys(example)) {
+      const index = lines.findIndex((line) => line.startsWith(`${name}=`));
+      expect([name, lines[index - 1]]).toEqual([name, expect.stringMatching(/^# .{20,}/)]);
+    }
+  });
+
+  test('has the defaults as values: a copy of it changes nothing', () => {
+    expect(loadConfig({ ...example, DATABASE_URL })).toEqual(loadConfig(development));
+  });
+});
+
+describe('production', () => {
+  test('takes a long secret of its own', () => {
+    expect(problemsOf(production)).toEqual([]);
+    expect(loadConfig(production).docsEnabled).toBe(false);
+    expect(loadConfig({ ...production, DOCS_ENABLED: 'true' }).docsEnabled).toBe(true);
+  });
+
+  test.each<[string, NodeJS.ProcessEnv, string]>([
+    ['no secret', { JWT_SECRET: undefined }, 'JWT_SECRET: must be set in production'],
+    ['a short one', { JWT_SECRET: 'x'.repeat(31) }, 'JWT_SECRET: must have at least 32'],
+    [
+      'that of development',
+      { JWT_SECRET: 'development-only-secret-change-me-now' },
+      'JWT_SECRET: must be set in production',
+    ],
+    [
+      'that of development as a previous one',
+      { JWT_SECRET_PREVIOUS: 'development-only-secret-change-me-now' },
+      'JWT_SECRET_PREVIOUS: ',
+    ],
+    [
+      'a short one as a previous one',
+      { JWT_SECRET_PREVIOUS: `${'x'.repeat(32)},short` },
+      'JWT_SECRET_PREVIOUS: ',
+    ],
+    ['access tokens for more than an hour', { JWT_EXPIRES_IN: '61m' }, 'JWT_EXPIRES_IN: must not'],
+    ['any origin', { CORS_ORIGINS: 'https://a.example,*' }, 'CORS_ORIGINS: must list origins'],
+  ])('refuses %s, which development accepts', (_, environment, sentence) => {
+    const problems = problemsOf({ ...production, ...environment });
+    expect(problems).toEqual([expect.stringContaining(sentence)]);
+    expect(problemsOf({ ...development, ...environment })).toEqual([]);
+  });
+
+  test.each(['1h', '60m', '3600'])('accepts access tokens for %s', (JWT_EXPIRES_IN) => {
+    expect(problemsOf({ ...production, JWT_EXPIRES_IN })).toEqual([]);
+  });
+});
+
+describe('durations', () => {
+  test.each([
+    ['60', 60],
+    ['900s', 900],
+    ['15m', 900],
+    ['12h', 43_200],
+    ['30d', 2_592_000],
+  ])('%s', (JWT_EXPIRES_IN, seconds) => {
+    expect(loadConfig({ ...development, JWT_EXPIRES_IN }).auth.accessTokenTtlSeconds).toBe(seconds);
+  });
+
+  test.each(['15', '59s', '0d', '-5m', '1.5h', '15 m', '15min', 'm', '1e3', '9999999999s'])(
+    '%s is refused',
+    (JWT_EXPIRES_IN) => {
+      expect(problemsOf({ ...development, JWT_EXPIRES_IN })).toEqual([
+        expect.stringMatching(/^JWT_EXPIRES_IN: (expected a duration|must be at least)/),
+      ]);
+    },
+  );
+});
+
+describe('TRUST_PROXY', () => {
+  test.each<[string, number | string[]]>([
+    ['1', 1],
+    ['12', 12],
+    ['10.0.0.0/8', ['10.0.0.0/8']],
+    ['192.0.2.1', ['192.0.2.1']],
+    ['10.0.0.0/8, ::1/128', ['10.0.0.0/8', '::1/128']],
+  ])('%s', (TRUST_PROXY, value) => {
+    expect(loadConfig({ ...development, TRUST_PROXY }).http.trustProxy).toEqual(value);
+  });
+
+  test.each([
+    'true',
+    'false',
+    'all',
+    '*',
+    'loopback',
+    '0',
+    '-1',
+    '1.5',
+    '100',
+    '1,2',
+    '10.1',
+    '10.0.0.0/33',
+    '10.0.0.0/8,',
+    'proxy.example.com',
+    // Ranges that contain everybody are `true` in other words.
+    '0.0.0.0/0',
+    '::/0',
+  ])('%s is refused', (TRUST_PROXY) => {
+    expect(problemsOf({ ...development, TRUST_PROXY })).toEqual([
+      'TRUST_PROXY: expected a number of proxies such as 1, or a list of CIDRs such as 10.0.0.0/8,::1/128',
+    ]);
+  });
+});
+
+describe('CORS_ORIGINS', () => {
+  test('is a list of origins', () => {
+    const CORS_ORIGINS = ' https://app.example.com, http://localhost:8081 ,';
+    expect(loadConfig({ ...development, CORS_ORIGINS }).http.corsOrigins).toEqual([
+      'https://app.example.com',
+      'http://localhost:8081',
+    ]);
+  });
+
+  test.each(['app.example.com', 'https://app.example.com/', 'https://A.example', 'null'])(
+    '%s is refused',
+    (origin) => {
+      const problems = problemsOf({ ...development, CORS_ORIGINS: `https://a.example,${origin}` });
+      expect(problems).toEqual([
+        `CORS_ORIGINS: "${origin}" is not an origin such as https://app.example.com`,
+      ]);
+    },
+  );
+});
