@@ -1,7 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { Database } from './database.js';
-import { Notices } from './notices.js';
+import { Notices, NoticesTiming } from './notices.js';
 
 @Global()
-@Module({ providers: [Database, Notices], exports: [Database, Notices] })
+@Module({ providers: [Database, Notices, NoticesTiming], exports: [Database, Notices] })
 export class DatabaseModule {}

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   Injectable,
   Logger,
@@ -10,12 +12,17 @@ import { Client } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 
-/** How often the listening connection proves itself with a notice of its own. */
-const PROOF_INTERVAL_MS = 5_000;
-/** Without a proof for this long the connection counts as dead. */
-const PROOF_TIMEOUT_MS = 10_000;
-const RECONNECT_DELAY_MS = 250;
 const PROOF_CHANNEL = 'rind_proof';
+
+/** How long to believe in a connection, and when to try again. */
+@Injectable()
+export class NoticesTiming {
+  /** How often the listening connection proves itself with a notice of its own. */
+  readonly proofIntervalMs: number = 5_000;
+  /** Without a proof, or an answer, for this long the connection counts as dead. */
+  readonly proofTimeoutMs: number = 10_000;
+  readonly reconnectDelayMs: number = 250;
+}
 
 interface NoticesEvents {
   notice: [channel: string, payload: string];
@@ -36,16 +43,20 @@ export class Notices
 {
   private readonly logger = new Logger(Notices.name);
   private readonly proofPayload = randomUUID();
-  private readonly channels = new Set<string>([PROOF_CHANNEL]);
+  private readonly channels = new Set<string>();
   private readonly url: string;
   private client: Client | null = null;
+  private socket: Socket | null = null;
   private timer: NodeJS.Timeout | undefined;
   private isProven = false;
   /** When the connection was made or last returned a notice of its own. */
   private aliveAt = 0;
   private isClosed = false;
 
-  constructor(@InjectConfig() config: Config) {
+  constructor(
+    @InjectConfig() config: Config,
+    private readonly timing: NoticesTiming,
+  ) {
     super();
     this.url = config.database.directUrl;
   }
@@ -65,20 +76,24 @@ export class Notices
     void this.connect();
   }
 
-  async onModuleDestroy(): Promise<void> {
+  onModuleDestroy(): void {
     this.isClosed = true;
     clearTimeout(this.timer);
-    await this.client?.end().catch(() => undefined);
+    this.disconnect();
   }
 
   private async connect(): Promise<void> {
+    const socket = new Socket();
     const client = new Client({
       connectionString: this.url,
       application_name: 'rind-notices',
-      connectionTimeoutMillis: PROOF_TIMEOUT_MS,
+      connectionTimeoutMillis: this.timing.proofTimeoutMs,
+      query_timeout: this.timing.proofTimeoutMs,
       keepAlive: true,
+      stream: () => socket,
     });
     this.client = client;
+    this.socket = socket;
     client.on('error', (error) => this.lose(client, error.message));
     client.on('end', () => this.lose(client, 'The listening connection ended'));
     client.on('notification', ({ channel, payload = '' }) =>
@@ -86,29 +101,28 @@ export class Notices
     );
     try {
       await client.connect();
-      for (const channel of this.channels)
+      // The proof's own channel last: a proof that arrives says that all the others are heard.
+      for (const channel of [...this.channels, PROOF_CHANNEL])
         await client.query(`LISTEN ${client.escapeIdentifier(channel)}`);
       this.aliveAt = performance.now();
-      this.prove(client);
+      await this.keepProving(client);
     } catch (error) {
       this.lose(client, error instanceof Error ? error.message : String(error));
     }
   }
 
-  private prove(client: Client): void {
-    if (client !== this.client) return;
-    client
-      .query('SELECT pg_notify($1, $2)', [PROOF_CHANNEL, this.proofPayload])
-      .catch((error: Error) => this.lose(client, error.message));
-    this.timer = setTimeout(() => {
+  /** Returns when the connection was given up, throws when a proof is not answered. */
+  private async keepProving(client: Client): Promise<void> {
+    while (client === this.client) {
+      await client.query('SELECT pg_notify($1, $2)', [PROOF_CHANNEL, this.proofPayload]);
+      await delay(this.timing.proofIntervalMs, undefined, { ref: false });
       this.giveUpIfSilent();
-      this.prove(client);
-    }, PROOF_INTERVAL_MS);
-    this.timer.unref();
+    }
   }
 
   private giveUpIfSilent(): void {
-    if (this.aliveAt === 0 || performance.now() - this.aliveAt < PROOF_TIMEOUT_MS) return;
+    const { proofTimeoutMs } = this.timing;
+    if (this.aliveAt === 0 || performance.now() - this.aliveAt < proofTimeoutMs) return;
     this.lose(this.client, 'The listening connection no longer returns its own notices');
   }
 
@@ -127,14 +141,20 @@ export class Notices
 
   private lose(client: Client | null, reason: string): void {
     if (client !== this.client || this.isClosed) return;
-    this.client = null;
-    this.isProven = false;
-    this.aliveAt = 0;
+    this.disconnect();
     clearTimeout(this.timer);
     this.emit('gap');
     this.logger.warn({ reason }, 'Listening for notices was interrupted');
-    client?.end().catch(() => undefined);
-    this.timer = setTimeout(() => void this.connect(), RECONNECT_DELAY_MS);
+    this.timer = setTimeout(() => void this.connect(), this.timing.reconnectDelayMs);
     this.timer.unref();
+  }
+
+  /** Without a goodbye: on a dead connection `Client.end` would wait for an answer for ever. */
+  private disconnect(): void {
+    this.socket?.destroy();
+    this.socket = null;
+    this.client = null;
+    this.isProven = false;
+    this.aliveAt = 0;
   }
 }

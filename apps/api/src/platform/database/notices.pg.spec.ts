@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import pg from 'pg';
+import { TcpProxy } from '../../../test/support/tcp-proxy.js';
+import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
+import { loadConfig } from '../config/config.js';
+import { Notices, NoticesTiming } from './notices.js';
+
+const CHANNEL = 'some "channel"';
+
+/** Fast enough for a test to wait for, slow enough for a busy machine not to seem dead. */
+const timing = { proofIntervalMs: 50, proofTimeoutMs: 1_000, reconnectDelayMs: 10 };
+
+describe('listening for notices', () => {
+  let database: TestDatabase;
+  let sql: pg.Pool;
+  let proxy: TcpProxy;
+  let notices: Notices;
+
+  beforeAll(async () => {
+    Logger.overrideLogger(false);
+    database = await createTestDatabase();
+    sql = new pg.Pool({ connectionString: database.url, max: 2 });
+  });
+  afterAll(async () => {
+    await sql.end();
+    await database.drop();
+  });
+  beforeEach(async () => {
+    proxy = await TcpProxy.start(database.url);
+    notices = listener();
+  });
+  afterEach(async () => {
+    notices.onModuleDestroy();
+    await proxy.close();
+  });
+
+  function listener(change: Partial<NoticesTiming> = {}): Notices {
+    const config = loadConfig({ DATABASE_URL: database.url, DATABASE_DIRECT_URL: proxy.url });
+    const made = new Notices(config, { ...timing, ...change });
+    made.listenTo(CHANNEL);
+    return made;
+  }
+
+  async function start(): Promise<void> {
+    const live = once(notices, 'live');
+    notices.onApplicationBootstrap();
+    await live;
+  }
+
+  const announce = (payload: string) => sql.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]);
+
+  /** Sends a notice and resolves with the first that arrives. */
+  async function receive(payload: string): Promise<unknown[]> {
+    const received = once(notices, 'notice');
+    await announce(payload);
+    return received;
+  }
+
+  test('is live once it has been proven, and delivers what is announced', async () => {
+    expect(notices.isLive).toBe(false);
+    await start();
+    expect(notices.isLive).toBe(true);
+    expect(await receive('first')).toEqual([CHANNEL, 'first']);
+    expect(await receive('')).toEqual([CHANNEL, '']);
+  });
+
+  test('a notice is delivered on commit, and never after a rollback', async () => {
+    await start();
+    const client = await sql.connect();
+    await client.query('BEGIN');
+    await client.query('SELECT pg_notify($1, $2)', [CHANNEL, 'rolled back']);
+    await client.query('ROLLBACK');
+    client.release();
+    expect(await receive('next')).toEqual([CHANNEL, 'next']);
+  });
+
+  test('the proofs of other instances are no notices', async () => {
+    await start();
+    await sql.query(`SELECT pg_notify('rind_proof', 'of another instance')`);
+    expect(await receive('only this')).toEqual([CHANNEL, 'only this']);
+  });
+
+  test('a connection that ends is a gap at once, and is made again', async () => {
+    await start();
+    const gap = once(notices, 'gap').then(() => notices.isLive);
+    const live = once(notices, 'live');
+    await sql.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'rind-notices' AND datname = current_database()`,
+    );
+    expect(await gap).toBe(false);
+    await live;
+    expect(await receive('after')).toEqual([CHANNEL, 'after']);
+  });
+
+  test('a connection that dies without a word is a gap when its proof is overdue', async () => {
+    await start();
+    proxy.freeze();
+    await announce('lost');
+    await once(notices, 'gap');
+    expect(notices.isLive).toBe(false);
+    proxy.pass();
+    await once(notices, 'live');
+    expect(await receive('after')).toEqual([CHANNEL, 'after']);
+  });
+
+  test('whoever asks notices the dead connection, even before the next proof is due', async () => {
+    notices = listener({ proofIntervalMs: 60_000, proofTimeoutMs: 0 });
+    await start();
+    const gap = once(notices, 'gap');
+    expect(notices.isLive).toBe(false);
+    await gap;
+  });
+
+  test('a server that accepts and then says nothing is given up, and tried again', async () => {
+    notices = listener({ proofTimeoutMs: 100 });
+    proxy.freeze();
+    notices.onApplicationBootstrap();
+    await once(notices, 'gap');
+    await once(notices, 'gap');
+    proxy.pass();
+    await once(notices, 'live');
+  });
+
+  test('a connection that dies while it begins to listen is given up, and tried again', async () => {
+    const connect = jest.spyOn(pg.Client.prototype, 'connect');
+    connect.mockImplementationOnce(async function signInThenFreeze(this: pg.Client) {
+      await this.connect();
+      proxy.freeze();
+    });
+    notices = listener({ proofTimeoutMs: 100 });
+    notices.onApplicationBootstrap();
+    await once(notices, 'gap');
+    proxy.pass();
+    await once(notices, 'live');
+    expect(connect).toHaveBeenCalledTimes(3);
+    connect.mockRestore();
+  });
+
+  test('a server that refuses is tried again until it does not', async () => {
+    proxy.refuse();
+    notices.onApplicationBootstrap();
+    for (let attempt = 0; attempt < 3; attempt += 1) await once(proxy, 'connection');
+    expect(notices.isLive).toBe(false);
+    proxy.pass();
+    await once(notices, 'live');
+  });
+
+  test('dead connections are dropped, not collected', async () => {
+    await start();
+    proxy.freeze();
+    await once(notices, 'gap');
+    const again = once(proxy, 'connection');
+    proxy.pass();
+    await again;
+    await once(notices, 'live');
+    expect(await proxy.openConnections).toBe(1);
+  });
+
+  test('stopping waits for nobody, not even on a dead connection', async () => {
+    await start();
+    proxy.freeze();
+    const events: string[] = [];
+    notices.on('gap', () => events.push('gap'));
+    notices.onModuleDestroy();
+    while ((await proxy.openConnections) > 0) await new Promise(setImmediate);
+    expect(events).toEqual([]);
+    expect(notices.isLive).toBe(false);
+  });
+
+  test('a payload of any text arrives unchanged', async () => {
+    await start();
+    const payload = `${randomUUID()} ' " \\ ü 🧹 ${'x'.repeat(7_000)}`;
+    expect(await receive(payload)).toEqual([CHANNEL, payload]);
+  });
+});
