@@ -20,8 +20,6 @@ const STAMP = join(root, 'node_modules', '.rind-installed');
 const INSTALL = [
   'install',
   '--frozen-lockfile',
-  // This is the pinned pnpm already; a registry without a record of it would make that an error.
-  '--config.pmOnFail=ignore',
   // Nobody is asked before a node_modules of another layout is replaced.
   '--config.confirmModulesPurge=false',
 ];
