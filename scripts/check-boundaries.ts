@@ -27,7 +27,7 @@ const root = path.join(import.meta.dirname, '..');
 const configName = '.dependency-cruiser.mjs';
 const sourceFolders = ['apps', 'packages', 'scripts', 'prisma'];
 const copiedFiles = [configName, 'package.json', 'pnpm-workspace.yaml', 'tsconfig.base.json'];
-const uncopied = new Set(['node_modules', 'dist', 'generated', '.data', 'coverage']);
+const uncopied = new Set(['node_modules', '.data', 'coverage']);
 
 const exportClass = (name: string): string => `export class ${name} {}\n`;
 const injectable = (dependency: string, from: string): string => `
@@ -135,8 +135,6 @@ async function copySources(target: string): Promise<void> {
       path.join(target, workspace, 'node_modules'),
     );
   }
-  const generated = `${src}/platform/database/generated`;
-  await cp(path.join(root, generated), path.join(target, generated), { recursive: true });
 }
 
 async function plantAll(target: string): Promise<void> {
