@@ -132,8 +132,11 @@ async function apiEnvironment(settings: Settings, databaseUrl: string): Promise<
     RIND_DATA_DIR: settings.dataDir,
   };
   // Production must bring its own, and the API says so.
-  if (env['JWT_SECRET'] || env['NODE_ENV'] === 'production') return env;
-  return { ...env, JWT_SECRET: await developmentSecret(settings.dataDir) };
+  if (env['NODE_ENV'] === 'production') return env;
+  // So that app developers see their mistakes, which production would repair.
+  env['SYNC_STRICT'] ||= 'true';
+  env['JWT_SECRET'] ||= await developmentSecret(settings.dataDir);
+  return env;
 }
 
 /** For the database's own tools, as long as it runs. */
