@@ -7,6 +7,11 @@ import type { Principal } from '../platform/http/principal.js';
 const CHANNEL = 'rind_principal';
 const MAX_ENTRIES = 20_000;
 
+interface Entry {
+  readonly principal: Principal;
+  readonly expiresAt: Date;
+}
+
 /**
  * Principals of access tokens that were verified before. An entry is as good as a fresh read,
  * because every change to a session, to a user's activity or roles is announced by PostgreSQL in
@@ -14,7 +19,7 @@ const MAX_ENTRIES = 20_000;
  */
 @Injectable()
 export class PrincipalCache {
-  private readonly entries = new LRUCache<string, Principal>({ max: MAX_ENTRIES });
+  private readonly entries = new LRUCache<string, Entry>({ max: MAX_ENTRIES });
   private invalidations = 0;
 
   constructor(private readonly notices: Notices) {
@@ -33,20 +38,20 @@ export class PrincipalCache {
   find(token: string): Principal | undefined {
     // Emits 'gap', which empties the cache, when the connection turns out to be dead.
     if (!this.notices.isLive) return undefined;
-    return this.entries.get(token);
+    const entry = this.entries.get(token);
+    return entry && hasExpired(entry) ? undefined : entry?.principal;
   }
 
   /** Does nothing when anything was invalidated since `revision`: the read may be older than that. */
   store(token: string, principal: Principal, options: { revision: number; expiresAt: Date }): void {
-    const ttl = options.expiresAt.getTime() - Date.now();
-    if (ttl <= 0 || !this.notices.isLive || options.revision !== this.invalidations) return;
-    this.entries.set(token, principal, { ttl });
+    if (!this.notices.isLive || options.revision !== this.invalidations) return;
+    this.entries.set(token, { principal, expiresAt: options.expiresAt });
   }
 
   private invalidate(payload: string): void {
     this.invalidations += 1;
     const [kind, id] = payload.split(':');
-    for (const [token, principal] of this.entries.entries()) {
+    for (const [token, { principal }] of this.entries.entries()) {
       if (id === (kind === 'session' ? principal.sessionId : principal.userId)) {
         this.entries.delete(token);
       }
@@ -57,4 +62,9 @@ export class PrincipalCache {
     this.invalidations += 1;
     this.entries.clear();
   }
+}
+
+/** By the wall clock, as tokens are: the one behind `LRUCache`'s `ttl` stands still while the machine sleeps. */
+function hasExpired({ expiresAt }: Entry): boolean {
+  return expiresAt.getTime() <= Date.now();
 }
