@@ -419,6 +419,21 @@ describe('the end of a sign-in', () => {
     expect([again.status, again.body.code]).toEqual([401, 'session_ended']);
   });
 
+  test('the user is answered as of now', async () => {
+    const account = await rind.signUp();
+    await rind.sql.query(
+      `UPDATE users SET email_verified_at = now(), display_name = 'Ada', language = 'de'
+       WHERE id = $1`,
+      [account.id],
+    );
+    expect((await getMe(account.accessToken)).body).toEqual({
+      ...account.user,
+      emailVerified: true,
+      displayName: 'Ada',
+      language: 'de',
+    });
+  });
+
   test('a deleted account has no session, and its address is free', async () => {
     const account = await rind.signUp();
     expect((await getMe(account.accessToken)).body).toEqual(account.user);
