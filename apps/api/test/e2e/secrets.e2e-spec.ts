@@ -1,0 +1,244 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AuthResult } from '@rind/contracts';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
+
+/** Something that is told apart from all other text, even in part. */
+const newSecret = (name: string) => `${name}-${randomBytes(18).toString('hex')}`;
+
+/**
+ * The ways in which a secret could be written down. Where it stands behind other bytes, its base64
+ * differs; those are not searched for.
+ */
+function spellings(secret: string | Buffer): string[] {
+  const bytes = Buffer.from(secret);
+  const text = bytes.toString('utf8');
+  return [
+    ...(typeof secret === 'string' ? [text, encodeURIComponent(text)] : []),
+    bytes.toString('hex'),
+    // Without the end, whose letter depends on what follows.
+    bytes.toString('base64').slice(0, -4),
+    bytes.toString('base64url').slice(0, -4),
+  ];
+}
+
+/** The built API as it runs in production: a process of its own, all that it prints is kept. */
+class ApiProcess {
+  output = '';
+
+  private constructor(
+    readonly url: string,
+    private readonly child: ChildProcess,
+  ) {
+    child.stdout?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+  }
+
+  static async start(environment: Record<string, string>): Promise<ApiProcess> {
+    const port = await findFreePort();
+    const child = spawn(process.execPath, [API_ENTRY], {
+      env: { PATH: process.env['PATH'], PORT: String(port), ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const api = new ApiProcess(`http://127.0.0.1:${port}/api/v1`, child);
+    await api.untilReady();
+    return api;
+  }
+
+  async request<Body>(
+    method: string,
+    route: string,
+    { token, body }: { token?: string; body?: unknown } = {},
+  ): Promise<{ status: number; body: Body }> {
+    const response = await fetch(this.url + route, {
+      method,
+      headers: {
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && {
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    });
+    const text = await response.text();
+    return { status: response.status, body: (text && JSON.parse(text)) as Body };
+  }
+
+  async stop(): Promise<void> {
+    const closed = once(this.child, 'close');
+    this.child.kill('SIGTERM');
+    await closed;
+  }
+
+  private async untilReady(): Promise<void> {
+    while (this.child.exitCode === null) {
+      const answer = await fetch(`${this.url}/health/ready`).catch(() => null);
+      if (answer?.ok) return;
+      await delay(20);
+    }
+    throw new Error(`The API ended before it was ready:\n${this.output}`);
+  }
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+describe('secrets are written down nowhere', () => {
+  const secrets = new Map<string, string | Buffer>();
+  const email = `${randomUUID()}@example.com`;
+  let database: TestDatabase;
+  let sql: pg.Pool;
+  let log: string;
+  let dump: string;
+
+  beforeAll(async () => {
+    if (!existsSync(API_ENTRY)) throw new Error('The API is not built: run `pnpm build` first.');
+    database = await createTestDatabase();
+    sql = new pg.Pool({ connectionString: database.url, max: 1 });
+    const api = await ApiProcess.start({
+      DATABASE_URL: database.url,
+      JWT_SECRET: keep('JWT secret', newSecret('secret')),
+      JWT_SECRET_PREVIOUS: keep('previous JWT secret', newSecret('previous')),
+      LOG_LEVEL: 'trace',
+    });
+    await useUp(api);
+    dump = await dumpAllTables();
+    await breakAndUse(api);
+    await api.stop();
+    log = api.output;
+  });
+  afterAll(async () => {
+    await sql?.end();
+    await database?.drop();
+  });
+
+  function keep(name: string, secret: string): string {
+    secrets.set(name, secret);
+    return secret;
+  }
+
+  function keepTokens(name: string, { accessToken, refreshToken }: AuthResult): AuthResult {
+    keep(`${name} access token`, accessToken!);
+    keep(`signature of the ${name} access token`, accessToken!.split('.')[2]!);
+    keep(`${name} refresh token`, refreshToken!);
+    // What makes it a token: in binary, as a column might hold it.
+    secrets.set(
+      `MAC of the ${name} refresh token`,
+      Buffer.from(refreshToken!, 'base64url').subarray(20),
+    );
+    return { accessToken, refreshToken } as AuthResult;
+  }
+
+  /** A whole life with its mistakes. */
+  async function useUp(api: ApiProcess): Promise<void> {
+    const password = keep('password', newSecret('password'));
+    const device = { id: randomUUID(), name: 'Pixel' };
+    const registered = await api.request<AuthResult>('POST', '/auth/register', {
+      body: { email, password, displayName: 'Ada', device },
+    });
+    expect(registered.status).toBe(201);
+    keepTokens('first', registered.body);
+    const login = (body: unknown) => api.request<AuthResult>('POST', '/auth/login', { body });
+    const second = await login({ email, password, device });
+    const { accessToken: token, refreshToken } = keepTokens('second', second.body);
+
+    const wrong = keep('wrong password', newSecret('wrong'));
+    expect((await login({ email, password: wrong })).status).toBe(401);
+    expect((await login({ email: `x${email}`, password: wrong })).status).toBe(401);
+    expect((await login({ email, password: [wrong] })).status).toBe(422);
+    expect((await login({ email: password, password: wrong })).status).toBe(422);
+    expect((await login(`{"email":"${email}","password":"${wrong}"`)).status).toBe(400);
+    expect((await login(wrong)).status).toBe(400);
+
+    const refresh = (body: unknown, query = '') =>
+      api.request<AuthResult>('POST', `/auth/refresh${query}`, { body });
+    const third = await refresh({ refreshToken }, `?refreshToken=${refreshToken}`);
+    expect(third.status).toBe(200);
+    keepTokens('third', third.body);
+    expect((await refresh({ refreshToken: token })).status).toBe(401);
+    const fourth = await refresh({ refreshToken: third.body.refreshToken });
+    keepTokens('fourth', fourth.body);
+    expect((await refresh({ refreshToken })).status).toBe(401);
+
+    const fifth = keepTokens('fifth', (await login({ email, password, device })).body);
+    const me = (accessToken: string) =>
+      api.request('GET', `/users/me?access_token=${accessToken}`, { token: accessToken });
+    expect((await me(fifth.accessToken!)).status).toBe(200);
+    expect((await me(fifth.accessToken!.slice(0, -1))).status).toBe(401);
+    expect((await me(fifth.refreshToken!)).status).toBe(401);
+    const sixth = keepTokens('sixth', (await login({ email, password })).body);
+    const logout = await api.request('POST', '/auth/logout', { token: sixth.accessToken! });
+    expect(logout.status).toBe(204);
+  }
+
+  /** What fails unforeseen is logged with its cause. */
+  async function breakAndUse(api: ApiProcess): Promise<void> {
+    await sql.query('ALTER TABLE users RENAME COLUMN display_name TO name');
+    const password = keep('password of a failed registration', newSecret('password'));
+    const { status } = await api.request('POST', '/auth/register', {
+      body: { email: `${randomUUID()}@example.com`, password, displayName: 'Ada' },
+    });
+    expect(status).toBe(500);
+    const refreshed = await api.request('POST', '/auth/refresh', {
+      body: { refreshToken: secrets.get('fifth refresh token') },
+    });
+    expect(refreshed.status).toBe(500);
+  }
+
+  async function dumpAllTables(): Promise<string> {
+    const { rows: tables } = await sql.query<{ name: string }>(
+      `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+       WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
+    );
+    const dumps = tables.map(async ({ name }) => {
+      const { rows } = await sql.query<{ row: unknown }>(
+        `SELECT row_to_json(t)::text AS row FROM ${name} t`,
+      );
+      return [name, ...rows.map(({ row }) => row)].join('\n');
+    });
+    return (await Promise.all(dumps)).join('\n');
+  }
+
+  function expectNone(text: string): void {
+    const found = [...secrets].filter(([, secret]) =>
+      spellings(secret).some((spelling) => text.includes(spelling)),
+    );
+    expect(found.map(([name]) => name)).toEqual([]);
+  }
+
+  test('the log tells everything that happened, and no secret', () => {
+    const lines = log.trim().split('\n');
+    expect(() => lines.map((line) => JSON.parse(line) as unknown)).not.toThrow();
+    expect(lines.filter((line) => line.includes('Request answered')).length).toBeGreaterThan(20);
+    expect(lines.filter((line) => line.includes('Request failed'))).toHaveLength(2);
+    expect(log).toContain('A refresh token was reused');
+    expectNone(log);
+  });
+
+  test('nor the hash of a password, nor who is signing in', () => {
+    expect(log).not.toContain('$argon2');
+    expect(log).not.toContain(email);
+  });
+
+  test('the tables hold the account and its session, and no secret', () => {
+    expect(dump).toContain(email);
+    expect(dump).toContain('$argon2id$');
+    expect(dump).toContain('"device_name":"Pixel"');
+    expectNone(dump);
+  });
+});
