@@ -25,6 +25,7 @@ export class SyncController {
     operationId: 'pullChanges',
     summary: 'Everything that changed since the last pull (WatermelonDB `pullChanges`)',
     answers: [{ status: 200, description: 'Changes and the new cursor', schema: PullResult }],
+    answersText: true,
     problems: ['validation_failed', 'invalid_cursor'],
   })
   pull(
