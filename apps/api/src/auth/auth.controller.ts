@@ -72,6 +72,6 @@ export class AuthController {
     answers: [{ status: 204, description: 'The session has ended' }],
   })
   async logout(@CurrentPrincipal() principal: Principal): Promise<void> {
-    await this.sessions.end(principal.sessionId);
+    await this.sessions.end(principal);
   }
 }

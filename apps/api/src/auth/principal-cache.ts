@@ -48,6 +48,14 @@ export class PrincipalCache {
     this.entries.set(token, { principal, expiresAt: options.expiresAt });
   }
 
+  /**
+   * For what this process has just committed: its own announcement comes back a moment later, and
+   * the next request must not slip in between.
+   */
+  forgetUser(userId: string): void {
+    this.invalidate(`user:${userId}`);
+  }
+
   private invalidate(payload: string): void {
     this.invalidations += 1;
     const [kind, id] = payload.split(':');

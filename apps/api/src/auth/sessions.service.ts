@@ -6,7 +6,9 @@ import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
+import type { Principal } from '../platform/http/principal.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
+import { PrincipalCache } from './principal-cache.js';
 import { RefreshTokens, type ParsedRefreshToken } from './refresh-tokens.js';
 import {
   type RefreshableSession,
@@ -36,11 +38,12 @@ export class SessionsService {
     private readonly sessions: SessionsRepository,
     private readonly refreshTokens: RefreshTokens,
     private readonly rateLimits: RateLimits,
+    private readonly principals: PrincipalCache,
   ) {}
 
   /** Signs a device in; replaces its earlier session. Joins a current transaction. */
   async open(userId: string, device: Device | undefined, client: ClientInfo): Promise<OpenSession> {
-    return this.database.transaction(async () => {
+    const opened = await this.database.transaction(async () => {
       const user = await this.sessions.lockUser(userId);
       if (!user) throw new DomainError('invalid_credentials');
       if (!user.isActive) throw new DomainError('account_deactivated');
@@ -56,6 +59,8 @@ export class SessionsService {
       await this.sessions.deleteBeyond(session, this.config.auth.sessionLimit);
       return this.opened(session);
     });
+    this.principals.forgetUser(userId);
+    return opened;
   }
 
   /**
@@ -82,8 +87,9 @@ export class SessionsService {
     throw new DomainError('service_unavailable', { retryAfterSeconds: 1 });
   }
 
-  async end(sessionId: string): Promise<void> {
+  async end({ sessionId, userId }: Principal): Promise<void> {
     await this.sessions.delete(sessionId);
+    this.principals.forgetUser(userId);
   }
 
   private async findGenuine(presented: ParsedRefreshToken): Promise<RefreshableSession> {
@@ -118,6 +124,7 @@ export class SessionsService {
     if (counter === session.refreshCounter - 1 && this.mayRepeat(session))
       return this.opened(session);
     if (!(await this.sessions.deleteAsSeen(session))) return null;
+    this.principals.forgetUser(session.userId);
     this.logger.warn(
       { sessionId: session.id, userId: session.userId },
       'A refresh token was reused: session ended',
