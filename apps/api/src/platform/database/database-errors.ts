@@ -44,8 +44,7 @@ export function isRetryable(error: unknown): boolean {
 
 export function isUniqueViolation(error: unknown): boolean {
   return (
-    sqlState(error) === '23505' ||
-    (isError(error) && 'code' in error && error.code === 'P2002')
+    sqlState(error) === '23505' || (isError(error) && 'code' in error && error.code === 'P2002')
   );
 }
 
