@@ -6,5 +6,6 @@ export * from './sync/pull.js';
 export * from './sync/push.js';
 export * from './sync/record.js';
 export * from './sync/registry.js';
+export * from './sync/schema.js';
 export * from './sync/table.js';
 export * from './users.js';

@@ -7,13 +7,15 @@ export const recordIdPattern = /^[A-Za-z0-9_.-]{1,64}$/;
 
 const RecordId = z.string().regex(recordIdPattern).meta({ example: 'kq3J9sZ1pXw0aB7c' });
 
-function columnSchema(column: ColumnDefinition): z.ZodType {
+function columnSchema({ type, maxLength, optional }: ColumnDefinition): z.ZodType {
+  const text = () => (maxLength === undefined ? z.string() : z.string().max(maxLength));
   const schema = {
-    string: () => (column.maxLength === undefined ? z.string() : z.string().max(column.maxLength)),
+    string: text,
     number: () => z.number(),
     boolean: () => z.boolean(),
-  }[column.type]();
-  return column.optional ? schema.nullable() : schema;
+    json: () => text().meta({ contentMediaType: 'application/json' }),
+  }[type]();
+  return optional ? schema.nullable() : schema;
 }
 
 function columns(table: SyncTable): Record<string, z.ZodType> {
@@ -37,9 +39,13 @@ const pushedRecord = (table: SyncTable) =>
     })
     .meta({ id: `${table.recordName}PushRecord` });
 
-function changesOf(record: (table: SyncTable) => z.ZodType, suffix: string) {
+function changesOf(
+  tables: readonly SyncTable[],
+  record: (table: SyncTable) => z.ZodType,
+  suffix: string,
+) {
   return Object.fromEntries(
-    syncTables.map((table) => {
+    tables.map((table) => {
       const rows = z.array(record(table));
       const changes = z
         .object({ created: rows, updated: rows, deleted: z.array(RecordId) })
@@ -50,7 +56,12 @@ function changesOf(record: (table: SyncTable) => z.ZodType, suffix: string) {
 }
 
 /** Changes of an answer to a pull, by table. */
-export const PulledChanges = z.object(changesOf(pulledRecord, 'PulledChanges'));
+export const pulledChanges = (tables: readonly SyncTable[]) =>
+  z.object(changesOf(tables, pulledRecord, 'PulledChanges'));
 
 /** Changes of a well-formed push, by table; what the server accepts beyond it, it repairs. */
-export const PushedChanges = z.object(changesOf(pushedRecord, 'PushedChanges')).partial();
+export const pushedChanges = (tables: readonly SyncTable[]) =>
+  z.object(changesOf(tables, pushedRecord, 'PushedChanges')).partial();
+
+export const PulledChanges = pulledChanges(syncTables);
+export const PushedChanges = pushedChanges(syncTables);

@@ -171,7 +171,7 @@ export type PushResult = {
 };
 
 export type PushWarning = {
-    code: 'unknown_table' | 'unknown_column' | 'wrong_type' | 'not_a_record' | 'invalid_id' | 'too_long' | 'unstorable_text' | 'deleted_before';
+    code: 'unknown_table' | 'unknown_column' | 'wrong_type' | 'not_a_record' | 'invalid_id' | 'too_long' | 'unstorable_text' | 'invalid_json' | 'create_refused' | 'update_refused' | 'delete_refused' | 'deleted_before';
     column?: string;
     id: string | null;
     message: string;
@@ -201,6 +201,39 @@ export type SignedInSession = {
      */
     expiresAt: string;
     id: string;
+};
+
+export type SyncSchema = {
+    tables: Array<SyncSchemaTable>;
+    /**
+     * Newest version of the clients' schema
+     */
+    version: number;
+};
+
+export type SyncSchemaColumn = {
+    isIndexed: boolean;
+    isOptional: boolean;
+    maxLength: number | null;
+    name: string;
+    references: string | null;
+    since: number;
+    type: 'string' | 'number' | 'boolean' | 'json';
+    writer: 'client' | 'create' | 'server';
+};
+
+export type SyncSchemaTable = {
+    clientMay: {
+        create: boolean;
+        delete: boolean;
+    };
+    columns: Array<SyncSchemaColumn>;
+    conflictPolicy: 'reject' | 'merge';
+    name: string;
+    /**
+     * Schema version that introduced the table
+     */
+    since: number;
 };
 
 export type TaskPulledChanges = {
@@ -664,6 +697,47 @@ export type PushChangesResponses = {
 };
 
 export type PushChangesResponse = PushChangesResponses[keyof PushChangesResponses];
+
+export type GetSyncSchemaData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/sync/schema';
+};
+
+export type GetSyncSchemaErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type GetSyncSchemaError = GetSyncSchemaErrors[keyof GetSyncSchemaErrors];
+
+export type GetSyncSchemaResponses = {
+    /**
+     * The tables
+     */
+    200: SyncSchema;
+};
+
+export type GetSyncSchemaResponse = GetSyncSchemaResponses[keyof GetSyncSchemaResponses];
 
 export type GetMeData = {
     body?: never;
