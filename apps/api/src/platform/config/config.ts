@@ -94,6 +94,7 @@ const Environment = z.object({
   TRUST_PROXY: TrustProxy.optional(),
   DOCS_ENABLED: Flag.optional(),
   SYNC_STRICT: Flag.default(false),
+  SYNC_TOMBSTONE_DAYS: Days.default(180),
   SYNC_BODY_LIMIT_MB: z.coerce.number().int().min(1).max(256).default(25),
   RATE_LIMIT_ANON_PER_MINUTE: PerMinute.default(100),
   RATE_LIMIT_USER_PER_MINUTE: PerMinute.default(300),
@@ -210,7 +211,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       sessionLimit: env.SESSION_LIMIT,
     },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
-    sync: { strict: env.SYNC_STRICT, bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024 },
+    sync: {
+      strict: env.SYNC_STRICT,
+      tombstoneDays: env.SYNC_TOMBSTONE_DAYS,
+      bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024,
+    },
     rateLimits: {
       anonymousPerMinute: env.RATE_LIMIT_ANON_PER_MINUTE,
       userPerMinute: env.RATE_LIMIT_USER_PER_MINUTE,

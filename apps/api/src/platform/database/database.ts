@@ -21,12 +21,23 @@ export interface SqlTransaction {
   run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
 }
 
+/** The transaction that the running code is part of. */
+interface CurrentTransaction {
+  /** Null in a transaction of hand-written SQL: Prisma cannot join it. */
+  readonly prisma: Prisma.TransactionClient | null;
+  readonly sql: SqlTransaction;
+  readonly afterCommit: Array<() => void>;
+}
+
 /** Retries of a transaction that PostgreSQL gave up to resolve a deadlock or a serialization failure. */
 const MAX_ATTEMPTS = 4;
 const RETRY_DELAY_MS = 20;
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const TRANSACTION_TIMEOUT_MS = 30_000;
+
+/** In one round trip. SET LOCAL holds behind a pooler in transaction mode, too. */
+const BEGIN = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}`;
 
 /**
  * The one connection pool, for Prisma and for hand-written SQL. Repositories ask it for "the
@@ -38,7 +49,7 @@ export class Database implements OnModuleDestroy {
   private readonly pool: Pool;
   private readonly client: PrismaClient;
   private readonly preparedStatements: boolean;
-  private readonly current = new AsyncLocalStorage<Prisma.TransactionClient>();
+  private readonly current = new AsyncLocalStorage<CurrentTransaction>();
 
   constructor(@InjectConfig() config: Config) {
     this.preparedStatements = config.database.preparedStatements;
@@ -72,7 +83,10 @@ export class Database implements OnModuleDestroy {
 
   /** Prisma, inside the current transaction where there is one. */
   get prisma(): Prisma.TransactionClient {
-    return this.current.getStore() ?? this.client;
+    const current = this.current.getStore();
+    if (!current) return this.client;
+    if (!current.prisma) throw new Error('Prisma cannot join a transaction of hand-written SQL');
+    return current.prisma;
   }
 
   /** The pool itself, for libraries that bring their own statements. */
@@ -83,12 +97,22 @@ export class Database implements OnModuleDestroy {
   /** One block, committed when it returns and rolled back when it throws; joins a current one. */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
     if (this.current.getStore()) return work();
-    return this.retrying(() =>
-      this.client.$transaction((client) => this.current.run(client, work), {
-        maxWait: CONNECT_TIMEOUT_MS,
-        timeout: TRANSACTION_TIMEOUT_MS,
-      }),
+    return this.retrying((afterCommit) =>
+      this.client.$transaction(
+        (prisma) => this.current.run({ prisma, sql: sqlOver(prisma), afterCommit }, work),
+        { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS },
+      ),
     );
+  }
+
+  /**
+   * Runs the callback once the outermost transaction has committed, at once where there is none,
+   * and never after a rollback. For announcements, which must not come before what they announce.
+   */
+  afterCommit(callback: () => void): void {
+    const current = this.current.getStore();
+    if (current) current.afterCommit.push(callback);
+    else callback();
   }
 
   /** One statement outside of any transaction. */
@@ -99,10 +123,13 @@ export class Database implements OnModuleDestroy {
 
   /**
    * A transaction of hand-written SQL on one connection, for where Prisma's own machinery costs
-   * too much. READ COMMITTED: each statement sees what was committed before it began.
+   * too much; joins a current one. READ COMMITTED: each statement sees what was committed before
+   * it began.
    */
   async sqlTransaction<T>(work: (sql: SqlTransaction) => Promise<T>): Promise<T> {
-    return this.retrying(() => this.attempt(work));
+    const current = this.current.getStore();
+    if (current) return work(current.sql);
+    return this.retrying((afterCommit) => this.attempt(work, afterCommit));
   }
 
   async onModuleDestroy(): Promise<void> {
@@ -110,12 +137,16 @@ export class Database implements OnModuleDestroy {
     await this.pool.end();
   }
 
-  private async attempt<T>(work: (sql: SqlTransaction) => Promise<T>): Promise<T> {
+  private async attempt<T>(
+    work: (sql: SqlTransaction) => Promise<T>,
+    afterCommit: Array<() => void>,
+  ): Promise<T> {
     const connection = await this.pool.connect();
     let broken: Error | undefined;
     try {
-      await connection.query('BEGIN');
-      const result = await work(this.transactionOn(connection));
+      await connection.query(BEGIN);
+      const sql = this.sqlOn(connection);
+      const result = await this.current.run({ prisma: null, sql, afterCommit }, () => work(sql));
       await connection.query('COMMIT');
       return result;
     } catch (error) {
@@ -129,7 +160,7 @@ export class Database implements OnModuleDestroy {
     }
   }
 
-  private transactionOn(connection: PoolClient): SqlTransaction {
+  private sqlOn(connection: PoolClient): SqlTransaction {
     return {
       run: async <Row>(statement: Statement, values: readonly unknown[]) => {
         const { rows } = await connection.query(this.named(statement, values));
@@ -144,14 +175,34 @@ export class Database implements OnModuleDestroy {
       : { ...statement, values: [...values] };
   }
 
-  private async retrying<T>(attempt: () => Promise<T>): Promise<T> {
+  private async retrying<T>(attempt: (afterCommit: Array<() => void>) => Promise<T>): Promise<T> {
     for (let count = 1; ; count += 1) {
+      const afterCommit: Array<() => void> = [];
       try {
-        return await attempt();
+        const result = await attempt(afterCommit);
+        for (const callback of afterCommit) callback();
+        return result;
       } catch (error) {
         if (count === MAX_ATTEMPTS || !isRetryable(error)) throw error;
         await delay(RETRY_DELAY_MS * count * (1 + Math.random()));
       }
     }
   }
+}
+
+/** Statements on Prisma's transaction, with numbers as `Database.run` gives them. */
+function sqlOver(prisma: Prisma.TransactionClient): SqlTransaction {
+  return {
+    run: async <Row>({ text }: Statement, values: readonly unknown[]) => {
+      const rows = await prisma.$queryRawUnsafe<Array<Record<string, unknown>>>(text, ...values);
+      return rows.map((row) =>
+        Object.fromEntries(
+          Object.entries(row).map(([name, value]) => [
+            name,
+            typeof value === 'bigint' ? Number(value) : value,
+          ]),
+        ),
+      ) as Row[];
+    },
+  };
 }
