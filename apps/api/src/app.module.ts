@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
+import type { SyncTable } from '@rind/contracts';
 import { AuthModule } from './auth/auth.module.js';
 import { AuthenticateGuard } from './auth/authenticate.guard.js';
 import { AuthorizeGuard } from './auth/authorize.guard.js';
@@ -11,18 +12,20 @@ import { ProblemFilter } from './platform/errors/problem.filter.js';
 import { validationPipe } from './platform/errors/validation.pipe.js';
 import { HttpModule } from './platform/http/http.module.js';
 import { RateLimitGuard } from './platform/http/rate-limits/rate-limit.guard.js';
+import { SyncTablesModule } from './sync/sync-tables.module.js';
 import { SyncModule } from './sync/sync.module.js';
 import { UsersModule } from './users/users.module.js';
 
 @Module({})
 export class AppModule {
-  static register(config: Config): DynamicModule {
+  static register(config: Config, tables: readonly SyncTable[]): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ConfigModule.register(config),
         DatabaseModule,
         HttpModule,
+        SyncTablesModule.register(tables),
         AuthModule,
         UsersModule,
         SyncModule,

@@ -4,6 +4,7 @@ import helmet from '@fastify/helmet';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type SyncTable, syncTables } from '@rind/contracts';
 import { AppModule } from './app.module.js';
 import { serveDocument } from './openapi.js';
 import type { Config } from './platform/config/config.js';
@@ -20,9 +21,12 @@ const BODY_LIMIT_BYTES = 256 * 1024;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Builds the API, ready to listen: used by `main.ts` and by the tests. */
-export async function createApp(config: Config): Promise<NestFastifyApplication> {
+export async function createApp(
+  config: Config,
+  tables: readonly SyncTable[] = syncTables,
+): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.register(config),
+    AppModule.register(config, tables),
     createAdapter(config),
     { logger: new JsonLogger(config), bodyParser: false, abortOnError: false },
   );

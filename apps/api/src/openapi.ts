@@ -1,7 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { errorCodes, type ErrorCode, Problem } from '@rind/contracts';
+import { errorCodes, type ErrorCode, Problem, syncTables } from '@rind/contracts';
 import { z } from 'zod';
 import { AppModule } from './app.module.js';
 import { type Config, loadConfig } from './platform/config/config.js';
@@ -43,7 +43,7 @@ export function serveDocument(app: NestFastifyApplication, { docsEnabled }: Conf
 export async function createOpenApiDocument(): Promise<OpenAPIObject> {
   const config = loadConfig({ DATABASE_URL: 'postgres://unused' });
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.register(config),
+    AppModule.register(config, syncTables),
     new FastifyAdapter(),
     { preview: true, logger: false, abortOnError: false },
   );

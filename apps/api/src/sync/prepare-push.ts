@@ -1,14 +1,14 @@
 import {
   type AcceptedPushBody,
   type ColumnDefinition,
-  type PushWarning,
   recordIdPattern,
   type SyncTable,
-  syncTables,
+  type TableChanges,
 } from '@rind/contracts';
+import { type PointedWarning, warning, type WarningCode } from './push-warnings.js';
 
 /** A value of a column after repair, as it goes to PostgreSQL. */
-type ColumnValue = string | number | boolean | null;
+export type ColumnValue = string | number | boolean | null;
 
 export interface PreparedRow {
   readonly id: string;
@@ -16,7 +16,8 @@ export interface PreparedRow {
   readonly pointer: string;
   /** Only the columns that the record had. */
   readonly values: Readonly<Record<string, ColumnValue>>;
-  readonly isComplete: boolean;
+  /** Columns that the client says it changed; it leaves this empty on creates. */
+  readonly changed: readonly string[];
 }
 
 export interface PreparedDelete {
@@ -31,9 +32,8 @@ export interface PreparedTable {
   readonly deletes: readonly PreparedDelete[];
 }
 
-export type PointedWarning = PushWarning & { readonly pointer: string };
-
 export interface PreparedPush {
+  /** One entry for each table of the registry, in its order. */
   readonly tables: readonly PreparedTable[];
   readonly warnings: readonly PointedWarning[];
   /** Ids that cannot be stored, by table: their device keeps the only copy. */
@@ -49,32 +49,31 @@ const clientBookkeeping = new Set(['id', '_status', '_changed']);
  * content cannot be stored without loss is left out and named. Within a table each id counts once:
  * delete beats update beats create, and a later entry beats an earlier one.
  */
-export function preparePush({ changes }: AcceptedPushBody): PreparedPush {
-  const warnings: PointedWarning[] = [];
+export function preparePush(
+  registry: readonly SyncTable[],
+  changes: AcceptedPushBody['changes'],
+): PreparedPush {
+  const warnings = warningsOfUnknownTables(registry, changes);
   const rejectedIds: Record<string, string[]> = {};
-  for (const [name, lists] of Object.entries(changes)) {
-    const isUsed = lists.created.length + lists.updated.length + lists.deleted.length > 0;
-    if (isUsed && !syncTables.some((table) => table.name === name)) {
-      warnings.push({
-        table: name,
-        id: null,
-        code: 'unknown_table',
-        message: 'This table is not synced; its changes are ignored',
-        pointer: `/changes/${name}`,
-      });
-    }
-  }
-  const tables = syncTables.map((table) => {
+  const tables = registry.map((table) => {
     const preparation = new TablePreparation(table, warnings);
-    const lists = Object.hasOwn(changes, table.name) ? changes[table.name] : undefined;
-    for (const list of ['created', 'updated'] as const) {
-      lists?.[list].forEach((record, index) => preparation.addRecord(record, list, index));
-    }
-    lists?.deleted.forEach((id, index) => preparation.addDelete(id, index));
+    if (Object.hasOwn(changes, table.name)) preparation.add(changes[table.name]!);
     if (preparation.rejected.size > 0) rejectedIds[table.name] = [...preparation.rejected];
     return preparation.result;
   });
   return { tables, warnings, rejectedIds };
+}
+
+/** WatermelonDB sends every table of the app; those without changes are no mistake. */
+function warningsOfUnknownTables(
+  registry: readonly SyncTable[],
+  changes: AcceptedPushBody['changes'],
+): PointedWarning[] {
+  const known = new Set(registry.map(({ name }) => name));
+  return Object.entries(changes)
+    .filter(([name]) => !known.has(name))
+    .filter(([, lists]) => Object.values(lists).some((list) => list.length > 0))
+    .map(([name]) => warning('unknown_table', { table: { name }, pointer: `/changes/${name}` }));
 }
 
 class TablePreparation {
@@ -98,7 +97,14 @@ class TablePreparation {
     };
   }
 
-  addRecord(record: unknown, list: 'created' | 'updated', index: number): void {
+  add(lists: TableChanges): void {
+    for (const list of ['created', 'updated'] as const) {
+      lists[list].forEach((record, index) => this.addRecord(record, list, index));
+    }
+    lists.deleted.forEach((id, index) => this.addDelete(id, index));
+  }
+
+  private addRecord(record: unknown, list: 'created' | 'updated', index: number): void {
     const pointer = `/changes/${this.table.name}/${list}/${index}`;
     const id = this.idOf(record, pointer);
     if (id === null) return;
@@ -111,19 +117,14 @@ class TablePreparation {
       return;
     }
     this.rejected.delete(id);
-    this.upserts.set(id, {
-      id,
-      list,
-      pointer,
-      values,
-      isComplete: Object.keys(values).length === this.columns.length,
-    });
+    this.upserts.set(id, { id, list, pointer, values, changed: changedColumns(raw) });
   }
 
-  addDelete(id: unknown, index: number): void {
+  private addDelete(id: unknown, index: number): void {
     const pointer = `/changes/${this.table.name}/deleted/${index}`;
     if (typeof id !== 'string' || !recordIdPattern.test(id)) {
-      this.warn(pointer, null, 'invalid_id', 'No record can have this id; the deletion is ignored');
+      // No row can have it, so that there is nothing to delete and nothing to lose.
+      this.warn('invalid_id', pointer, null);
       return;
     }
     this.upserts.delete(id);
@@ -133,17 +134,12 @@ class TablePreparation {
 
   private idOf(record: unknown, pointer: string): string | null {
     if (typeof record !== 'object' || record === null || Array.isArray(record)) {
-      this.warn(pointer, null, 'not_a_record', 'Expected an object; it is left out');
+      this.warn('not_a_record', pointer, null);
       return null;
     }
     const id = 'id' in record ? record.id : undefined;
     if (typeof id === 'string' && recordIdPattern.test(id)) return id;
-    this.warn(
-      `${pointer}/id`,
-      typeof id === 'string' ? id.slice(0, 64) : null,
-      'invalid_id',
-      'An id has 1 to 64 characters of A-Z a-z 0-9 _ . -; the record is left out',
-    );
+    this.warn('invalid_id', `${pointer}/id`, typeof id === 'string' ? id.slice(0, 64) : null);
     if (typeof id === 'string') this.rejected.add(id);
     return null;
   }
@@ -157,19 +153,15 @@ class TablePreparation {
     const values: Record<string, ColumnValue> = {};
     for (const [name, column] of this.columns) {
       if (!Object.hasOwn(raw, name)) continue;
-      const value = this.repaired(raw[name], column, { id, name, pointer: `${pointer}/${name}` });
+      const value = this.repaired(raw[name], column, (code) =>
+        this.warn(code, `${pointer}/${name}`, id, name),
+      );
       if (value === undefined) return null;
       values[name] = value;
     }
     for (const name of Object.keys(raw)) {
       if (Object.hasOwn(this.table.columns, name) || clientBookkeeping.has(name)) continue;
-      this.warn(
-        `${pointer}/${name}`,
-        id,
-        'unknown_column',
-        'The table has no such column; it is ignored',
-        name,
-      );
+      this.warn('unknown_column', `${pointer}/${name}`, id, name);
     }
     return values;
   }
@@ -178,58 +170,31 @@ class TablePreparation {
   private repaired(
     value: unknown,
     column: ColumnDefinition,
-    { id, name, pointer }: { id: string; name: string; pointer: string },
+    warn: (code: WarningCode) => void,
   ): ColumnValue | undefined {
     const sanitized = sanitize(value, column);
-    if (sanitized !== value && !isBooleanAsNumber(value, column)) {
-      this.warn(
-        pointer,
-        id,
-        'wrong_type',
-        `Expected ${describe(column)}; ${JSON.stringify(sanitized)} is stored`,
-        name,
-      );
-    }
+    if (sanitized !== value && !isBooleanAsNumber(value, column)) warn('wrong_type');
     if (typeof sanitized !== 'string') return sanitized;
     if (column.maxLength !== undefined && sanitized.length > column.maxLength) {
-      this.warn(
-        pointer,
-        id,
-        'too_long',
-        `Longer than ${column.maxLength} characters; the record is left out`,
-        name,
-      );
+      warn('too_long');
       return undefined;
     }
+    if (column.type === 'json' && !isJson(sanitized)) warn('invalid_json');
     const storable = sanitized.replaceAll('\0', '').toWellFormed();
-    if (storable !== sanitized) {
-      this.warn(
-        pointer,
-        id,
-        'unstorable_text',
-        'NUL characters and lone surrogates are removed',
-        name,
-      );
-    }
+    if (storable !== sanitized) warn('unstorable_text');
     return storable;
   }
 
-  private warn(
-    pointer: string,
-    id: string | null,
-    code: PushWarning['code'],
-    message: string,
-    column?: string,
-  ): void {
-    this.warnings.push({
-      table: this.table.name,
-      id,
-      ...(column !== undefined && { column }),
-      code,
-      message,
-      pointer,
-    });
+  private warn(code: WarningCode, pointer: string, id: string | null, column?: string): void {
+    const { table } = this;
+    this.warnings.push(
+      warning(code, { table, pointer, id, ...(column !== undefined && { column }) }),
+    );
   }
+}
+
+function changedColumns({ _changed: changed }: Readonly<Record<string, unknown>>): string[] {
+  return typeof changed === 'string' && changed !== '' ? changed.split(',') : [];
 }
 
 /** WatermelonDB stores booleans as 0 and 1 in SQLite and may send them so. */
@@ -237,14 +202,22 @@ function isBooleanAsNumber(value: unknown, column: ColumnDefinition): boolean {
   return column.type === 'boolean' && (value === 0 || value === 1);
 }
 
-function describe({ type, optional }: ColumnDefinition): string {
-  return optional ? `${type} or null` : type;
+/** The empty text is what WatermelonDB stores where no value was set. */
+function isJson(text: string): boolean {
+  if (text === '') return true;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** WatermelonDB's `sanitizedRaw`, for one column. */
 function sanitize(value: unknown, { type, optional }: ColumnDefinition): ColumnValue {
   switch (type) {
     case 'string':
+    case 'json':
       return typeof value === 'string' ? value : optional ? null : '';
     case 'boolean':
       if (typeof value === 'boolean') return value;
@@ -254,4 +227,9 @@ function sanitize(value: unknown, { type, optional }: ColumnDefinition): ColumnV
       // `|| 0` turns -0 into 0.
       return typeof value === 'number' && Number.isFinite(value) ? value || 0 : optional ? null : 0;
   }
+}
+
+/** What a column holds when nobody set it. */
+export function defaultOf(column: ColumnDefinition): ColumnValue {
+  return sanitize(undefined, column);
 }

@@ -1,125 +1,95 @@
-import { type ColumnDefinition, type SyncTable, syncTables } from '@rind/contracts';
+import type { ColumnDefinition, SyncTable } from '@rind/contracts';
 import type { Statement } from '../platform/database/database.js';
+import { needsLookup, protectedColumns } from './plan-push.js';
+import { defaultOf } from './prepare-push.js';
 
 /**
  * The SQL of the engine, built once from the registry. Identifiers come from there only, never from
  * a request; values are always parameters.
  */
+export class SyncStatements {
+  /** `[user]` → `{ version, floor, timeline }`, no row for a user who is gone. */
+  readonly readClock: Statement = {
+    name: 'sync_read_clock',
+    text: 'SELECT version, floor, timeline FROM sync_clocks WHERE user_id = $1::uuid',
+  };
 
-const sqlTypes = { string: 'text', number: 'float8', boolean: 'boolean' } as const;
+  /** `[user]`: serialises everything that writes the user's synced rows. No row for a user who is gone. */
+  readonly lockClock: Statement = {
+    name: 'sync_lock_clock',
+    text: 'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE',
+  };
 
-const sqlDefaults = { string: `''`, number: '0', boolean: 'false' } as const;
+  /** `[user, version]` */
+  readonly advanceClock: Statement = {
+    name: 'sync_advance_clock',
+    text: 'UPDATE sync_clocks SET version = $2::int8 WHERE user_id = $1::uuid',
+  };
 
-const quote = (name: string) => `"${name}"`;
+  /** `[user, floor]` */
+  readonly raiseFloor: Statement = {
+    name: 'sync_raise_floor',
+    text: 'UPDATE sync_clocks SET floor = greatest(floor, $2::int8) WHERE user_id = $1::uuid',
+  };
 
-const columnsOf = (table: SyncTable) => Object.entries(table.columns);
+  /** `[user, digest]` → `{ answer }` of a push that was answered within a day. */
+  readonly findAnswer: Statement = {
+    name: 'sync_find_answer',
+    text: `SELECT answer FROM sync_answers
+WHERE user_id = $1::uuid AND digest = $2::bytea AND created_at > now() - interval '24 hours'`,
+  };
 
-const defaultOf = ({ type, optional }: ColumnDefinition) => (optional ? 'NULL' : sqlDefaults[type]);
+  /** `[user, digest, answer as JSON]` */
+  readonly saveAnswer: Statement = {
+    name: 'sync_save_answer',
+    text: `INSERT INTO sync_answers (user_id, digest, answer) VALUES ($1::uuid, $2::bytea, $3::jsonb)
+ON CONFLICT (user_id, digest) DO UPDATE SET answer = excluded.answer, created_at = now()`,
+  };
 
-/** A reference between synced tables. */
-interface Edge {
-  readonly child: SyncTable;
+  /** `[]` → a row for each answer that was deleted. */
+  readonly deleteOldAnswers: Statement = {
+    name: 'sync_delete_old_answers',
+    text: `DELETE FROM sync_answers WHERE created_at <= now() - interval '24 hours' RETURNING 1`,
+  };
+
+  /** `[]` → `{ now }`: the database's clock in ms. */
+  readonly readDatabaseClock: Statement = {
+    name: 'sync_read_database_clock',
+    text: 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now',
+  };
+
+  /** `[version, user or null, limit]` → users behind that one with tombstones up to the version. */
+  readonly listUsersWithTombstones: Statement;
+  /** `[user, version]` → `{ count, highest }` of the tombstones that were deleted. */
+  readonly deleteTombstones: Statement;
+  readonly pull: Statement;
+  readonly checkPush: Statement;
+  /** Null where no table refers to another. */
+  readonly cascade: Statement | null;
+  readonly edges: readonly Edge[];
+  private readonly writes: ReadonlyMap<SyncTable, WriteStatements>;
+
+  constructor(readonly tables: readonly SyncTable[]) {
+    this.edges = edgesOf(tables);
+    this.listUsersWithTombstones = listUsersWithTombstones(tables);
+    this.deleteTombstones = deleteTombstones(tables);
+    this.pull = pull(tables);
+    this.checkPush = checkPush(tables);
+    this.cascade = cascade(tables, this.edges);
+    this.writes = new Map(tables.map((table) => [table, writeStatements(table)]));
+  }
+
+  writesOf(table: SyncTable): WriteStatements {
+    return this.writes.get(table)!;
+  }
+}
+
+/** A reference between synced tables, by their index in the registry. */
+export interface Edge {
+  readonly child: number;
   readonly column: string;
-  readonly parent: SyncTable;
+  readonly parent: number;
 }
-
-export const edges: readonly Edge[] = syncTables.flatMap((child) =>
-  columnsOf(child).flatMap(([column, { references }]) => {
-    if (references === undefined) return [];
-    const parent = syncTables.find(({ name }) => name === references);
-    if (!parent)
-      throw new Error(
-        `${child.name}.${column} references ${references}, which is not a synced table`,
-      );
-    return [{ child, column, parent }];
-  }),
-);
-
-const mostColumns = Math.max(...syncTables.map((table) => columnsOf(table).length));
-
-/** `[user]` → `{ version, floor, timeline }`, no row for a user who is gone. */
-export const readClock: Statement = {
-  name: 'sync_read_clock',
-  text: 'SELECT version, floor, timeline FROM sync_clocks WHERE user_id = $1::uuid',
-};
-
-/**
- * `[user, cursor, names of tables to send whole]` → the clock and all rows of a pull in one
- * snapshot, as arrays: `[index of the table, -1 for the clock; is_deleted; id or version; column
- * texts, or floor and timeline]`. A cursor below the floor counts as 0, and then there are no
- * tombstones.
- */
-export const pull: Statement = {
-  name: 'sync_pull',
-  rowMode: 'array',
-  text: `
-WITH clock AS MATERIALIZED (
-  SELECT version, floor, timeline, CASE WHEN $2::int8 < floor THEN 0 ELSE $2::int8 END AS since
-  FROM sync_clocks WHERE user_id = $1::uuid
-)
-SELECT -1, false, version::text, ${padded(['floor::text', 'timeline::text'])} FROM clock
-${syncTables
-  .map(
-    (table, index) => `UNION ALL
-SELECT ${index}, t.is_deleted, t.id, ${padded(columnsOf(table).map(([name]) => `t.${quote(name)}::text`))}
-FROM clock JOIN ${quote(table.name)} t ON t.user_id = $1::uuid
-  AND t.version > CASE WHEN '${table.name}' = ANY ($3::text[]) THEN 0 ELSE clock.since END
-WHERE NOT t.is_deleted OR (clock.since > 0 AND t.version > clock.since)`,
-  )
-  .join('\n')}`,
-};
-
-function padded(columns: readonly string[]): string {
-  const width = Math.max(mostColumns, 2);
-  return [...columns, ...Array<string>(width - columns.length).fill('NULL')].join(', ');
-}
-
-/** `[user]`: serialises everything that writes the user's synced rows. No row for a user who is gone. */
-export const lockClock: Statement = {
-  name: 'sync_lock_clock',
-  text: 'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE',
-};
-
-/** Kinds of rows in the answer of `checkPush`. */
-export const checkKind = {
-  state: 'state',
-  upsert: 'upsert',
-  delete: 'delete',
-  parent: 'parent',
-} as const;
-
-/**
- * `[user, session, cursor, then for each table: ids to upsert, ids to delete, referenced ids of
- * other rows]`. A statement of its own behind the lock: it sees what was committed while the lock
- * was waited for. Answers one row of kind `state`, and one each for: a row to upsert that is newer
- * than the cursor or a tombstone; a live row to delete; a referenced row that is a tombstone.
- */
-export const checkPush: Statement = {
-  name: 'sync_check_push',
-  text: `
-SELECT '${checkKind.state}' AS kind, 0 AS "table", NULL AS id, c.version, c.floor,
-  floor(extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now,
-  u.is_active AND EXISTS (
-    SELECT FROM sessions s WHERE s.id = $2::uuid AND s.user_id = $1::uuid AND s.expires_at > clock_timestamp()
-  ) AS "isActive", NULL::boolean AS "isDeleted", NULL::boolean AS "isNewer"
-FROM sync_clocks c JOIN users u ON u.id = c.user_id WHERE c.user_id = $1::uuid
-${syncTables
-  .map((table, index) => {
-    const [upserts, deletes, parents] = [4, 5, 6].map((first) => `$${first + 3 * index}::text[]`);
-    const select = (kind: string, condition: string) => `UNION ALL
-SELECT '${kind}', ${index}, t.id, NULL, NULL, NULL, NULL, t.is_deleted, t.version > $3::int8
-FROM ${quote(table.name)} t WHERE t.user_id = $1::uuid AND ${condition}`;
-    return [
-      select(
-        checkKind.upsert,
-        `t.id = ANY (${upserts}) AND (t.is_deleted OR t.version > $3::int8)`,
-      ),
-      select(checkKind.delete, `t.id = ANY (${deletes}) AND NOT t.is_deleted`),
-      select(checkKind.parent, `t.id = ANY (${parents}) AND t.is_deleted`),
-    ].join('\n');
-  })
-  .join('\n')}`,
-};
 
 /** The statements that write one table. Each takes `[user, version, …]`. */
 export interface WriteStatements {
@@ -129,29 +99,183 @@ export interface WriteStatements {
   readonly upsertPartial: Statement;
   /** `[…, ids]` of live rows. */
   readonly markDeleted: Statement;
-  /** `[…, ids]` of tombstones, so that devices which do not know of the deletion learn of it. */
-  readonly touchTombstones: Statement;
+  /** `[…, ids]`: a new version and nothing else. */
+  readonly touch: Statement;
+  /** `[…, ids]` of rows that do not exist: stores them as deleted. */
+  readonly bury: Statement;
 }
 
-export const writeStatements: ReadonlyMap<SyncTable, WriteStatements> = new Map(
-  syncTables.map((table) => [
-    table,
-    {
-      upsertComplete: upsertComplete(table),
-      upsertPartial: upsertPartial(table),
-      markDeleted: {
-        name: `sync_delete_${table.name}`,
-        text: `UPDATE ${quote(table.name)} SET is_deleted = true, version = $2::int8
-WHERE user_id = $1::uuid AND id = ANY ($3::text[]) AND NOT is_deleted`,
-      },
-      touchTombstones: {
-        name: `sync_touch_${table.name}`,
-        text: `UPDATE ${quote(table.name)} SET version = $2::int8
-WHERE user_id = $1::uuid AND id = ANY ($3::text[]) AND is_deleted`,
-      },
-    },
-  ]),
-);
+const sqlTypes = { string: 'text', number: 'float8', boolean: 'boolean', json: 'text' } as const;
+
+const quote = (name: string) => `"${name}"`;
+
+const columnsOf = (table: SyncTable) => Object.entries(table.columns);
+
+function sqlDefault(column: ColumnDefinition): string {
+  const value = defaultOf(column);
+  return value === '' ? `''` : String(value);
+}
+
+function edgesOf(tables: readonly SyncTable[]): Edge[] {
+  return tables.flatMap((table, child) =>
+    columnsOf(table).flatMap(([column, { references }]) => {
+      if (references === undefined) return [];
+      const parent = tables.findIndex(({ name }) => name === references);
+      if (parent >= 0) return [{ child, column, parent }];
+      throw new Error(
+        `${table.name}.${column} references ${references}, which is not a synced table`,
+      );
+    }),
+  );
+}
+
+/**
+ * `[user, cursor, names of tables to send whole]` → the clock and all rows of a pull in one
+ * snapshot, as arrays: `[index of the table, -1 for the clock; is_deleted; id or version; column
+ * texts, or floor and timeline]`. A cursor below the floor counts as 0, and then there are no
+ * tombstones.
+ */
+function pull(tables: readonly SyncTable[]): Statement {
+  const width = Math.max(2, ...tables.map((table) => columnsOf(table).length));
+  const padded = (columns: readonly string[]) =>
+    [...columns, ...Array<string>(width - columns.length).fill('NULL')].join(', ');
+  const ofTable = (table: SyncTable, index: number) => `UNION ALL
+SELECT ${index}, t.is_deleted, t.id, ${padded(columnsOf(table).map(([name]) => `t.${quote(name)}::text`))}
+FROM clock JOIN ${quote(table.name)} t ON t.user_id = $1::uuid
+  AND t.version > CASE WHEN '${table.name}' = ANY ($3::text[]) THEN 0 ELSE clock.since END
+WHERE NOT t.is_deleted OR (clock.since > 0 AND t.version > clock.since)`;
+  return {
+    name: 'sync_pull',
+    rowMode: 'array',
+    text: `WITH clock AS MATERIALIZED (
+  SELECT version, floor, timeline, CASE WHEN $2::int8 < floor THEN 0 ELSE $2::int8 END AS since
+  FROM sync_clocks WHERE user_id = $1::uuid
+)
+SELECT -1, false, version::text, ${padded(['floor::text', 'timeline::text'])} FROM clock
+${tables.map(ofTable).join('\n')}`,
+  };
+}
+
+/**
+ * `[user, session, cursor, then for each table: ids to upsert, ids to delete, referenced ids of
+ * other rows]`. A statement of its own behind the lock: it sees what was committed while the lock
+ * was waited for. Answers one row of kind `state`, and one each for: an existing row to upsert that
+ * matters to the plan; a live row to delete; a referenced row that is a tombstone.
+ */
+function checkPush(tables: readonly SyncTable[]): Statement {
+  const ofTable = (table: SyncTable, index: number) => {
+    const [upserts, deletes, parents] = [4, 5, 6].map((first) => `$${first + 3 * index}::text[]`);
+    const select = (kind: string, condition: string, values = 'NULL') => `UNION ALL
+SELECT '${kind}', ${index}, t.id, NULL, NULL, NULL, NULL, t.is_deleted, t.version > $3::int8, ${values}
+FROM ${quote(table.name)} t WHERE t.user_id = $1::uuid AND ${condition}`;
+    const matters = needsLookup(table) ? '' : ' AND (t.is_deleted OR t.version > $3::int8)';
+    return [
+      select('upsert', `t.id = ANY (${upserts})${matters}`, protectedValues(table)),
+      select('delete', `t.id = ANY (${deletes}) AND NOT t.is_deleted`),
+      select('parent', `t.id = ANY (${parents}) AND t.is_deleted`),
+    ].join('\n');
+  };
+  return {
+    name: 'sync_check_push',
+    text: `SELECT 'state' AS kind, 0 AS "table", NULL AS id, c.version, c.floor,
+  floor(extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now,
+  u.is_active AND EXISTS (
+    SELECT FROM sessions s WHERE s.id = $2::uuid AND s.user_id = $1::uuid AND s.expires_at > clock_timestamp()
+  ) AS "isActive", NULL::boolean AS "isDeleted", NULL::boolean AS "isNewer", NULL::json AS "protectedValues"
+FROM sync_clocks c JOIN users u ON u.id = c.user_id WHERE c.user_id = $1::uuid
+${tables.map(ofTable).join('\n')}`,
+  };
+}
+
+function protectedValues(table: SyncTable): string {
+  const names = protectedColumns(table);
+  if (names.length === 0) return 'NULL';
+  return `json_build_object(${names.map((name) => `'${name}', t.${quote(name)}`).join(', ')})`;
+}
+
+/**
+ * `[user, version]`: deletes the live descendants of the rows that this version deleted, and each
+ * row of this version whose parent is a tombstone, with its descendants. UNION drops what was found
+ * before, so that it ends on cycles.
+ */
+function cascade(tables: readonly SyncTable[], edges: readonly Edge[]): Statement | null {
+  if (edges.length === 0) return null;
+  const name = (index: number) => quote(tables[index]!.name);
+  const parents = [...new Set(edges.map(({ parent }) => parent))];
+  const children = [...new Set(edges.map(({ child }) => child))];
+  const deletedParents = parents.map(
+    (index) => `SELECT ${index}, id FROM ${name(index)}
+  WHERE user_id = $1::uuid AND version = $2::int8 AND is_deleted`,
+  );
+  const lateChildren = edges.map(
+    ({ child, column, parent }) => `SELECT ${child}, c.id FROM ${name(child)} c
+  JOIN ${name(parent)} p ON p.user_id = $1::uuid AND p.id = c.${quote(column)} AND p.is_deleted
+  WHERE c.user_id = $1::uuid AND c.version = $2::int8 AND NOT c.is_deleted`,
+  );
+  const next = edges.map(
+    ({ child, column, parent }) => `SELECT ${child} AS tbl, c.id FROM ${name(child)} c
+    WHERE d.tbl = ${parent} AND c.user_id = $1::uuid AND c.${quote(column)} = d.id AND NOT c.is_deleted`,
+  );
+  const updates = children.map(
+    (index) => `u${index} AS (
+  UPDATE ${name(index)} t SET is_deleted = true, version = $2::int8 FROM doomed d
+  WHERE d.tbl = ${index} AND t.user_id = $1::uuid AND t.id = d.id AND NOT t.is_deleted
+)`,
+  );
+  return {
+    name: 'sync_cascade',
+    text: `WITH RECURSIVE doomed (tbl, id) AS (
+  (${[...deletedParents, ...lateChildren].join('\n  UNION ALL ')})
+  UNION
+  SELECT n.tbl, n.id FROM doomed d CROSS JOIN LATERAL (
+    ${next.join('\n    UNION ALL ')}
+  ) n
+), ${updates.join(', ')}
+SELECT 1 WHERE false`,
+  };
+}
+
+function listUsersWithTombstones(tables: readonly SyncTable[]): Statement {
+  const exists = tables.map(
+    ({ name }) => `EXISTS (SELECT FROM ${quote(name)} t
+    WHERE t.user_id = c.user_id AND t.is_deleted AND t.version <= $1::int8)`,
+  );
+  return {
+    name: 'sync_list_users_with_tombstones',
+    text: `SELECT c.user_id AS "userId" FROM sync_clocks c
+WHERE ($2::uuid IS NULL OR c.user_id > $2::uuid) AND (${exists.join('\n  OR ')})
+ORDER BY c.user_id LIMIT $3::int`,
+  };
+}
+
+function deleteTombstones(tables: readonly SyncTable[]): Statement {
+  const deletes = tables.map(
+    ({ name }, index) => `d${index} AS (
+  DELETE FROM ${quote(name)} WHERE user_id = $1::uuid AND is_deleted AND version <= $2::int8 RETURNING version
+)`,
+  );
+  const all = tables.map((_table, index) => `SELECT version FROM d${index}`);
+  return {
+    name: 'sync_delete_tombstones',
+    text: `WITH ${deletes.join(', ')}
+SELECT count(*) AS count, max(version) AS highest FROM (${all.join(' UNION ALL ')}) purged`,
+  };
+}
+
+function writeStatements(table: SyncTable): WriteStatements {
+  const name = quote(table.name);
+  const setOf = (what: string, set: string, condition: string): Statement => ({
+    name: `sync_${what}_${table.name}`,
+    text: `UPDATE ${name} SET ${set} WHERE user_id = $1::uuid AND id = ANY ($3::text[])${condition}`,
+  });
+  return {
+    upsertComplete: upsertComplete(table),
+    upsertPartial: upsertPartial(table),
+    markDeleted: setOf('delete', 'is_deleted = true, version = $2::int8', ' AND NOT is_deleted'),
+    touch: setOf('touch', 'version = $2::int8', ''),
+    bury: bury(table),
+  };
+}
 
 function upsertComplete(table: SyncTable): Statement {
   const columns = columnsOf(table);
@@ -169,7 +293,7 @@ ${onConflict(table)}`,
 function upsertPartial(table: SyncTable): Statement {
   const values = columnsOf(table).map(([name, column]) => {
     const given = `(r.raw ->> '${name}')::${sqlTypes[column.type]}`;
-    return `CASE WHEN r.raw ? '${name}' THEN ${given} WHEN t.id IS NULL THEN ${defaultOf(column)} ELSE t.${quote(name)} END`;
+    return `CASE WHEN r.raw ? '${name}' THEN ${given} WHEN t.id IS NULL THEN ${sqlDefault(column)} ELSE t.${quote(name)} END`;
   });
   return {
     name: `sync_upsert_partial_${table.name}`,
@@ -178,6 +302,16 @@ SELECT $1::uuid, r.raw ->> 'id', ${values.join(', ')}, $2::int8, false
 FROM jsonb_array_elements($3::jsonb) AS r(raw)
 LEFT JOIN ${quote(table.name)} t ON t.user_id = $1::uuid AND t.id = r.raw ->> 'id' AND NOT t.is_deleted
 ${onConflict(table)}`,
+  };
+}
+
+function bury(table: SyncTable): Statement {
+  const defaults = columnsOf(table).map(([, column]) => sqlDefault(column));
+  return {
+    name: `sync_bury_${table.name}`,
+    text: `${insertInto(table)}
+SELECT $1::uuid, id, ${defaults.join(', ')}, $2::int8, true FROM unnest($3::text[]) AS r(id)
+ON CONFLICT (user_id, id) DO NOTHING`,
   };
 }
 
@@ -190,22 +324,3 @@ function onConflict(table: SyncTable): string {
   const sets = columnsOf(table).map(([name]) => `${quote(name)} = excluded.${quote(name)}`);
   return `ON CONFLICT (user_id, id) DO UPDATE SET ${sets.join(', ')}, version = excluded.version, is_deleted = false`;
 }
-
-/**
- * `[user, version]`, one statement an edge: deletes live children of tombstones, where parent or
- * child was written in this push. Answers a row for each child that it deleted.
- */
-export const cascades: readonly Statement[] = edges.map(({ child, column, parent }) => ({
-  name: `sync_cascade_${child.name}_${column}`,
-  text: `UPDATE ${quote(child.name)} c SET is_deleted = true, version = $2::int8
-FROM ${quote(parent.name)} p
-WHERE c.user_id = $1::uuid AND p.user_id = $1::uuid AND p.id = c.${quote(column)}
-  AND p.is_deleted AND NOT c.is_deleted AND (p.version = $2::int8 OR c.version = $2::int8)
-RETURNING 1`,
-}));
-
-/** `[user, version]` */
-export const advanceClock: Statement = {
-  name: 'sync_advance_clock',
-  text: 'UPDATE sync_clocks SET version = $2::int8 WHERE user_id = $1::uuid',
-};

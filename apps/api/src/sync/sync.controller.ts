@@ -6,18 +6,35 @@ import {
   PullResult,
   PushInput,
   PushResult,
+  SyncSchema,
 } from '@rind/contracts';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
 import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
 import { RateLimit } from '../platform/http/rate-limits/rate-limit.decorator.js';
+import { PullService } from './pull.service.js';
+import { PushService } from './push.service.js';
 import { SyncService } from './sync.service.js';
 
 @ApiTags('sync')
 @Controller('sync')
 @RateLimit('sync')
 export class SyncController {
-  constructor(private readonly sync: SyncService) {}
+  constructor(
+    private readonly pulls: PullService,
+    private readonly pushes: PushService,
+    private readonly sync: SyncService,
+  ) {}
+
+  @Get('schema')
+  @ApiRoute({
+    operationId: 'getSyncSchema',
+    summary: 'The synced tables, from which clients make their own schema',
+    answers: [{ status: 200, description: 'The tables', schema: SyncSchema }],
+  })
+  getSchema(): SyncSchema {
+    return this.sync.getSchema();
+  }
 
   @Get('pull')
   @Header('content-type', 'application/json; charset=utf-8')
@@ -32,7 +49,7 @@ export class SyncController {
     @CurrentPrincipal() principal: Principal,
     @Query({ schema: PullQuery }) query: PullQuery,
   ): Promise<string> {
-    return this.sync.pull(principal, query);
+    return this.pulls.pull(principal, query);
   }
 
   @Post('push')
@@ -46,6 +63,6 @@ export class SyncController {
     @CurrentPrincipal() principal: Principal,
     @Body({ schema: PushInput }) body: AcceptedPushBody,
   ): Promise<PushResult> {
-    return this.sync.push(principal, body);
+    return this.pushes.push(principal, body);
   }
 }

@@ -1,12 +1,24 @@
 import { Module } from '@nestjs/common';
+import { PullService } from './pull.service.js';
+import { PushService } from './push.service.js';
 import { SyncClocks } from './sync-clocks.js';
 import { SyncController } from './sync.controller.js';
+import { SyncEvents } from './sync-events.js';
 import { SyncRepository } from './sync.repository.js';
 import { SyncService } from './sync.service.js';
+import { TombstonesService } from './tombstones.service.js';
 
 @Module({
   controllers: [SyncController],
-  providers: [SyncClocks, SyncRepository, SyncService],
-  exports: [SyncClocks],
+  providers: [
+    PullService,
+    PushService,
+    SyncClocks,
+    SyncEvents,
+    SyncRepository,
+    SyncService,
+    TombstonesService,
+  ],
+  exports: [SyncClocks, SyncEvents, SyncService, TombstonesService],
 })
 export class SyncModule {}

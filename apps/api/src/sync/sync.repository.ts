@@ -1,18 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import type { SyncTable } from '@rind/contracts';
+import type { PushResult, SyncTable } from '@rind/contracts';
 import { Database, type SqlTransaction } from '../platform/database/database.js';
-import type { PreparedPush, PreparedRow } from './prepare-push.js';
-import {
-  advanceClock,
-  cascades,
-  checkKind,
-  checkPush,
-  edges,
-  lockClock,
-  pull,
-  readClock,
-  writeStatements,
-} from './sync-statements.js';
+import type { FoundRow, RowWrite, TableWrites } from './plan-push.js';
+import type { PreparedPush } from './prepare-push.js';
+import { SyncStatements } from './sync-statements.js';
+import { InjectSyncTables } from './sync-tables.module.js';
 
 export interface ClockRow {
   readonly version: number;
@@ -29,16 +21,8 @@ interface StateRow {
   readonly floor: number;
   /** The database's clock in ms, read after the lock was granted. */
   readonly now: number;
+  /** Whether the user is active and the session is alive. */
   readonly isActive: boolean;
-}
-
-export interface FoundRow {
-  readonly kind: 'upsert' | 'delete' | 'parent';
-  /** Index in the registry. */
-  readonly table: number;
-  readonly id: string;
-  readonly isDeleted: boolean;
-  readonly isNewer: boolean;
 }
 
 /** What a push meets: the clock, whether its user and session still are, and the rows that matter. */
@@ -47,50 +31,50 @@ export interface PushSituation {
   readonly found: readonly FoundRow[];
 }
 
-/** What a push writes to one table. */
-export interface TableWrites {
-  readonly table: SyncTable;
-  readonly upserts: readonly PreparedRow[];
-  readonly deleteIds: readonly string[];
-  readonly touchIds: readonly string[];
-}
-
 @Injectable()
 export class SyncRepository {
-  constructor(private readonly database: Database) {}
+  private readonly statements: SyncStatements;
+
+  constructor(
+    private readonly database: Database,
+    @InjectSyncTables() tables: readonly SyncTable[],
+  ) {
+    this.statements = new SyncStatements(tables);
+  }
 
   async findClock(userId: string): Promise<ClockRow | null> {
-    const rows = await this.database.run<ClockRow>(readClock, [userId]);
+    const rows = await this.database.run<ClockRow>(this.statements.readClock, [userId]);
     return rows[0] ?? null;
   }
 
   /** Clock and rows in one snapshot. */
   async pull(userId: string, cursor: number, wholeTables: readonly string[]): Promise<PulledRow[]> {
-    return this.database.run<PulledRow>(pull, [userId, cursor, wholeTables]);
+    return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, wholeTables]);
   }
 
-  /**
-   * Locks the user's clock to the end of the transaction, then looks at what the push meets. Null
-   * when the user is gone.
-   */
+  /** Locks the user's clock to the end of the transaction; false when the user is gone. */
+  async lockClock(sql: SqlTransaction, userId: string): Promise<boolean> {
+    const locked = await sql.run(this.statements.lockClock, [userId]);
+    return locked.length > 0;
+  }
+
+  /** What a push meets behind the lock of the clock; null when the user is gone. */
   async meet(
     sql: SqlTransaction,
-    subject: { userId: string; sessionId: string; cursor: number },
+    subject: { userId: string; sessionId: string | null; cursor: number },
     push: PreparedPush,
   ): Promise<PushSituation | null> {
-    const locked = await sql.run(lockClock, [subject.userId]);
-    if (locked.length === 0) return null;
-    const rows = await sql.run<StateRow | FoundRow>(checkPush, [
+    const rows = await sql.run<StateRow | FoundRow>(this.statements.checkPush, [
       subject.userId,
       subject.sessionId,
       subject.cursor,
-      ...idsByTable(push),
+      ...this.idsByTable(push),
     ]);
-    const state = rows.find((row) => row.kind === checkKind.state);
-    return state ? { state, found: rows.filter((row) => row.kind !== checkKind.state) } : null;
+    const state = rows.find((row) => row.kind === 'state');
+    return state ? { state, found: rows.filter((row) => row.kind !== 'state') } : null;
   }
 
-  /** Upserts of all tables, then deletes; the lock of `meet` must be held. */
+  /** Upserts of all tables, then deletes; the lock of the clock must be held. */
   async write(
     sql: SqlTransaction,
     userId: string,
@@ -98,61 +82,116 @@ export class SyncRepository {
     writes: readonly TableWrites[],
   ): Promise<void> {
     for (const { table, upserts } of writes) {
-      const statements = writeStatements.get(table)!;
-      const complete = upserts.filter((row) => row.isComplete);
-      const partial = upserts.filter((row) => !row.isComplete);
-      if (complete.length > 0)
-        await sql.run(statements.upsertComplete, [userId, version, toJson(complete)]);
-      if (partial.length > 0)
-        await sql.run(statements.upsertPartial, [userId, version, toJson(partial)]);
+      const { upsertComplete, upsertPartial } = this.statements.writesOf(table);
+      const width = Object.keys(table.columns).length;
+      const isComplete = ({ values }: RowWrite) => Object.keys(values).length === width;
+      const complete = upserts.filter(isComplete);
+      const partial = upserts.filter((row) => !isComplete(row));
+      if (complete.length > 0) await sql.run(upsertComplete, [userId, version, toJson(complete)]);
+      if (partial.length > 0) await sql.run(upsertPartial, [userId, version, toJson(partial)]);
     }
-    for (const { table, deleteIds, touchIds } of writes) {
-      const statements = writeStatements.get(table)!;
-      if (deleteIds.length > 0) await sql.run(statements.markDeleted, [userId, version, deleteIds]);
-      if (touchIds.length > 0)
-        await sql.run(statements.touchTombstones, [userId, version, touchIds]);
+    for (const { table, deleteIds, touchIds, buryIds } of writes) {
+      const { markDeleted, touch, bury } = this.statements.writesOf(table);
+      if (deleteIds.length > 0) await sql.run(markDeleted, [userId, version, deleteIds]);
+      if (touchIds.length > 0) await sql.run(touch, [userId, version, touchIds]);
+      if (buryIds.length > 0) await sql.run(bury, [userId, version, buryIds]);
     }
   }
 
-  /** Deletes the children of what was deleted, and theirs, until nothing is left to delete. */
+  /** Deletes the descendants of what this version deleted, and children that came too late. */
   async cascade(sql: SqlTransaction, userId: string, version: number): Promise<void> {
-    let hasDeleted: boolean;
-    do {
-      hasDeleted = false;
-      for (const statement of cascades) {
-        const deleted = await sql.run(statement, [userId, version]);
-        hasDeleted ||= deleted.length > 0;
-      }
-    } while (hasDeleted);
+    if (this.statements.cascade) await sql.run(this.statements.cascade, [userId, version]);
   }
 
   async advanceClock(sql: SqlTransaction, userId: string, version: number): Promise<void> {
-    await sql.run(advanceClock, [userId, version]);
+    await sql.run(this.statements.advanceClock, [userId, version]);
   }
-}
 
-function idsByTable({ tables }: PreparedPush): string[][] {
-  return tables.flatMap(({ table, upserts, deletes }) => [
-    upserts.map(({ id }) => id),
-    deletes.map(({ id }) => id),
-    referencedIds(table, tables),
-  ]);
-}
+  /** The answer that this push was given within the last day. */
+  async findAnswer(
+    sql: SqlTransaction,
+    userId: string,
+    digest: Buffer,
+  ): Promise<PushResult | null> {
+    const rows = await sql.run<{ answer: PushResult }>(this.statements.findAnswer, [
+      userId,
+      digest,
+    ]);
+    return rows[0]?.answer ?? null;
+  }
 
-/** Ids of the table's rows that upserted rows of any table name as their parent. */
-function referencedIds(parent: SyncTable, tables: PreparedPush['tables']): string[] {
-  const ids = new Set<string>();
-  for (const edge of edges) {
-    if (edge.parent !== parent) continue;
-    const children = tables.find(({ table }) => table === edge.child);
-    for (const { values } of children?.upserts ?? []) {
-      const id = values[edge.column];
-      if (typeof id === 'string' && id !== '') ids.add(id);
+  async saveAnswer(
+    sql: SqlTransaction,
+    userId: string,
+    digest: Buffer,
+    answer: PushResult,
+  ): Promise<void> {
+    await sql.run(this.statements.saveAnswer, [userId, digest, JSON.stringify(answer)]);
+  }
+
+  async deleteOldAnswers(): Promise<number> {
+    const deleted = await this.database.run(this.statements.deleteOldAnswers, []);
+    return deleted.length;
+  }
+
+  /** In ms since 1970. */
+  async readDatabaseClock(): Promise<number> {
+    const [row] = await this.database.run<{ now: number }>(this.statements.readDatabaseClock, []);
+    return row!.now;
+  }
+
+  /** In the order of their ids, behind `after`. */
+  async listUsersWithTombstones(
+    version: number,
+    after: string | null,
+    limit: number,
+  ): Promise<string[]> {
+    const rows = await this.database.run<{ userId: string }>(
+      this.statements.listUsersWithTombstones,
+      [version, after, limit],
+    );
+    return rows.map(({ userId }) => userId);
+  }
+
+  /** Up to a version; `highest` is the latest one deleted, null for none. */
+  async deleteTombstones(
+    sql: SqlTransaction,
+    userId: string,
+    version: number,
+  ): Promise<{ count: number; highest: number | null }> {
+    const [row] = await sql.run<{ count: number; highest: number | null }>(
+      this.statements.deleteTombstones,
+      [userId, version],
+    );
+    return row!;
+  }
+
+  async raiseFloor(sql: SqlTransaction, userId: string, floor: number): Promise<void> {
+    await sql.run(this.statements.raiseFloor, [userId, floor]);
+  }
+
+  private idsByTable({ tables }: PreparedPush): string[][] {
+    return tables.flatMap(({ upserts, deletes }, index) => [
+      upserts.map(({ id }) => id),
+      deletes.map(({ id }) => id),
+      this.referencedIds(index, tables),
+    ]);
+  }
+
+  /** Ids of the table's rows that upserted rows of any table name as their parent. */
+  private referencedIds(parent: number, tables: PreparedPush['tables']): string[] {
+    const ids = new Set<string>();
+    for (const edge of this.statements.edges) {
+      if (edge.parent !== parent) continue;
+      for (const { values } of tables[edge.child]!.upserts) {
+        const id = values[edge.column];
+        if (typeof id === 'string' && id !== '') ids.add(id);
+      }
     }
+    return [...ids];
   }
-  return [...ids];
 }
 
-function toJson(rows: readonly PreparedRow[]): string {
+function toJson(rows: readonly RowWrite[]): string {
   return JSON.stringify(rows.map(({ id, values }) => ({ ...values, id })));
 }

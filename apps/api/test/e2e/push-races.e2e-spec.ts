@@ -53,7 +53,8 @@ describe('pushes beside other transactions', () => {
   }
 
   test.each([
-    ['meet', 'before'],
+    ['lockClock', 'before'],
+    ['lockClock', 'after'],
     ['meet', 'after'],
     ['write', 'after'],
     ['cascade', 'after'],
@@ -104,7 +105,7 @@ describe('pushes beside other transactions', () => {
 
   test('a push that waits behind the end of its own session is refused', async () => {
     const account = await rind.signUp();
-    const seam = holdAt('meet', 'before');
+    const seam = holdAt('lockClock', 'before');
     const pushed = create(account, 'late', (await pull(account)).timestamp);
     await seam.reached;
     await rind.sql.query('DELETE FROM sessions WHERE id = $1', [account.session.id]);

@@ -1,9 +1,7 @@
-import type { Problem, PullResult, PushResult } from '@rind/contracts';
+import type { PullResult } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Account, TestApp } from '../support/test-app.js';
-
-type Row = { id: string } & Record<string, unknown>;
-type Changes = Record<string, { created?: unknown[]; updated?: unknown[]; deleted?: unknown[] }>;
+import { SyncSession } from '../support/sync-session.js';
+import { TestApp } from '../support/test-app.js';
 
 describe('sync over HTTP', () => {
   let rind: TestApp;
@@ -13,45 +11,7 @@ describe('sync over HTTP', () => {
   });
   afterAll(() => rind.stop());
 
-  /** An account with the cursor of its first pull, and what a device does with both. */
-  class Session {
-    private constructor(
-      readonly account: Account,
-      public cursor: number,
-    ) {}
-
-    static async open(account?: Account): Promise<Session> {
-      const session = new Session(account ?? (await rind.signUp()), 0);
-      await session.pull();
-      return session;
-    }
-
-    /** Pulls from the cursor and moves it. */
-    async pull(query = `lastPulledAt=${this.cursor}`) {
-      const { status, body } = await rind.request<PullResult>('GET', `/sync/pull?${query}`, {
-        token: this.account.accessToken,
-      });
-      expect(status).toBe(200);
-      this.cursor = body.timestamp;
-      const rows = (table: string) => body.changes[table]?.updated as Row[];
-      const deleted = (table: string) => body.changes[table]?.deleted as string[];
-      return { body, rows, deleted };
-    }
-
-    push(changes: Changes, lastPulledAt: unknown = this.cursor) {
-      return rind.request<PushResult & Problem>('POST', '/sync/push', {
-        token: this.account.accessToken,
-        body: { changes, lastPulledAt },
-      });
-    }
-
-    /** Pushes what must succeed, then pulls. */
-    async write(changes: Changes) {
-      const { status, body } = await this.push(changes);
-      expect([status, body.errors]).toEqual([200, undefined]);
-      return this.pull();
-    }
-  }
+  const Session = { open: () => SyncSession.open(rind) };
 
   const project = (id: string, columns: object = {}) => ({
     id,

@@ -1,4 +1,4 @@
-import type { AuthResult, Problem } from '@rind/contracts';
+import { type AuthResult, type Problem, type SyncTable, syncTables } from '@rind/contracts';
 import { createClient, RindApi } from '@rind/sdk';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import pg from 'pg';
@@ -30,6 +30,8 @@ export interface TestAppOptions {
   env?: Record<string, string>;
   /** A database that exists, for a second instance beside another; else one is made and dropped. */
   database?: TestDatabase;
+  /** Another registry of synced tables; those that the migrations do not make are created. */
+  tables?: readonly SyncTable[];
 }
 
 /** The whole API, listening on a free port, with a database of its own. */
@@ -48,10 +50,16 @@ export class TestApp {
     private readonly ownsDatabase: boolean,
   ) {}
 
-  static async start({ env = {}, database }: TestAppOptions = {}): Promise<TestApp> {
+  static async start({
+    env = {},
+    database,
+    tables = syncTables,
+  }: TestAppOptions = {}): Promise<TestApp> {
     const ownDatabase = database ?? (await createTestDatabase());
+    await createTables(ownDatabase.url, tables);
     const app = await createApp(
       loadConfig({ ...environment, DATABASE_URL: ownDatabase.url, ...env }),
+      tables,
     );
     await app.listen(0, '127.0.0.1');
     const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
@@ -108,4 +116,26 @@ export class TestApp {
       body: (text === '' ? null : JSON.parse(text)) as Body,
     };
   }
+}
+
+const sqlTypes = { string: 'text', number: 'float8', boolean: 'boolean', json: 'text' } as const;
+
+/** What a migration for the table would do, but for those that exist. */
+async function createTables(url: string, tables: readonly SyncTable[]): Promise<void> {
+  const missing = tables.filter((table) => !syncTables.includes(table));
+  if (missing.length === 0) return;
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  for (const { name, columns } of missing) {
+    const definitions = Object.entries(columns).map(
+      ([column, { type, optional }]) =>
+        `"${column}" ${sqlTypes[type]} ${optional ? '' : 'NOT NULL'}`,
+    );
+    await client.query(`CREATE TABLE IF NOT EXISTS "${name}" (
+      user_id uuid NOT NULL REFERENCES sync_clocks ON DELETE CASCADE, id text NOT NULL,
+      ${definitions.join(', ')}, version bigint NOT NULL, is_deleted boolean NOT NULL DEFAULT false,
+      PRIMARY KEY (user_id, id));
+      CREATE INDEX IF NOT EXISTS "${name}_version" ON "${name}" (user_id, version)`);
+  }
+  await client.end();
 }

@@ -1,0 +1,51 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { Config } from '../platform/config/config.js';
+import { InjectConfig } from '../platform/config/config.module.js';
+import { Database } from '../platform/database/database.js';
+import { SyncRepository } from './sync.repository.js';
+
+const DAY_MS = 86_400_000;
+const USERS_PER_BATCH = 200;
+
+/** Forgets deletions that every device in use has heard of. */
+@Injectable()
+export class TombstonesService {
+  private readonly logger = new Logger(TombstonesService.name);
+
+  constructor(
+    @InjectConfig() private readonly config: Config,
+    private readonly database: Database,
+    private readonly repository: SyncRepository,
+  ) {}
+
+  /**
+   * Deletes tombstones older than SYNC_TOMBSTONE_DAYS, user by user under the lock of the clock, and
+   * raises its floor to the highest version that was deleted: a cursor below it gets the full data
+   * set (hazard H9). Also forgets answers to pushes that can no longer be repeated.
+   *
+   * @returns how many rows were deleted
+   */
+  async purge(): Promise<{ tombstones: number; answers: number }> {
+    const now = await this.repository.readDatabaseClock();
+    const before = now - this.config.sync.tombstoneDays * DAY_MS;
+    let tombstones = 0;
+    let userIds = await this.repository.listUsersWithTombstones(before, null, USERS_PER_BATCH);
+    while (userIds.length > 0) {
+      for (const userId of userIds) tombstones += await this.purgeUser(userId, before);
+      const last = userIds.at(-1)!;
+      userIds = await this.repository.listUsersWithTombstones(before, last, USERS_PER_BATCH);
+    }
+    const answers = await this.repository.deleteOldAnswers();
+    this.logger.log({ tombstones, answers }, 'Old deletions were forgotten');
+    return { tombstones, answers };
+  }
+
+  private async purgeUser(userId: string, before: number): Promise<number> {
+    return this.database.sqlTransaction(async (sql) => {
+      if (!(await this.repository.lockClock(sql, userId))) return 0;
+      const { count, highest } = await this.repository.deleteTombstones(sql, userId, before);
+      if (highest !== null) await this.repository.raiseFloor(sql, userId, highest);
+      return count;
+    });
+  }
+}
