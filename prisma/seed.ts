@@ -66,7 +66,9 @@ function device(id: string, name: string, platform: string): Device {
   return { id, name, platform };
 }
 
-function record(day: number, columns: { id: string } & Record<string, unknown>) {
+type Row = { id: string } & Record<string, unknown>;
+
+function record(day: number, columns: Row): Row {
   const time = BEGIN_MS + day * DAY_MS;
   return { created_at: time, updated_at: time, ...columns };
 }
@@ -99,13 +101,6 @@ function task(day: number, id: string, title: string, projectId: string, isCompl
   });
 }
 
-/** A signed-in device, as the services know it. */
-interface Principal {
-  userId: string;
-  sessionId: string;
-  roles: string[];
-}
-
 type App = Awaited<ReturnType<typeof createApp>>;
 
 class Seeder {
@@ -116,65 +111,52 @@ class Seeder {
   }
 
   async run(): Promise<void> {
-    const [administrator] = await this.#signIn(admin);
-    await this.#grantAdmin(administrator.userId);
-    const [phone] = await this.#signIn(ada);
-    const [bens] = await this.#signIn(ben);
-    await this.#push(phone, adasRecords);
-    await this.#push(bens, bensRecords);
-    const staleCursor = await this.#cursorOf(phone);
-    await this.#push(phone, {
+    await this.#grantAdmin(await this.#signIn(admin));
+    const adasId = await this.#signIn(ada);
+    const bensId = await this.#signIn(ben);
+    await this.#write(bensId, bensRecords);
+    const staleCursor = await this.#write(adasId, adasRecords);
+    await this.#write(adasId, {
       tasks: [task(5, 'demo-roof', 'Mend the roof before Friday', 'demo-house', false)],
     });
     this.#explain(staleCursor);
   }
 
-  /** One session for each device; the account is made when it does not exist. */
-  async #signIn({ devices, ...person }: Person): Promise<[Principal, ...Principal[]]> {
+  /** One session for each device; the account is made when it does not exist. Answers its id. */
+  async #signIn({ devices, ...person }: Person): Promise<string> {
     const known = await this.#app.get(UsersService).findCredentials(person.email);
     const [first, ...others] = devices;
-    const principal = await this.#signInOn(first, person, known === null);
-    return [
-      principal,
-      ...(await Promise.all(others.map((other) => this.#signInOn(other, person, false)))),
-    ];
-  }
-
-  async #cursorOf(principal: Principal): Promise<number> {
-    const query = { lastPulledAt: 0, schemaVersion: null, migration: null };
-    const answer = JSON.parse(await this.#app.get(SyncService).pull(principal, query)) as {
-      timestamp: number;
-    };
-    return answer.timestamp;
-  }
-
-  async #push(principal: Principal, records: Record<string, unknown[]>): Promise<void> {
-    const changes = Object.fromEntries(
-      Object.entries(records).map(([table, created]) => [
-        table,
-        { created, updated: [], deleted: [] },
-      ]),
-    );
-    const lastPulledAt = await this.#cursorOf(principal);
-    await this.#app.get(SyncService).push(principal, { changes, lastPulledAt });
+    const userId = await this.#signInOn(first, person, known === null);
+    for (const other of others) await this.#signInOn(other, person, false);
+    return userId;
   }
 
   async #signInOn(
     installation: Device,
     person: Omit<Person, 'devices'>,
     isNew: boolean,
-  ): Promise<Principal> {
+  ): Promise<string> {
     const signIn = this.#app.get(SignInService);
     const client = { ip: '127.0.0.1', userAgent: 'seed' };
     const body = { ...person, password: PASSWORD, device: installation };
-    const { user, session } = isNew
+    const { user } = isNew
       ? await signIn.register(body, client)
       : await signIn.login(body, client).catch((error: Error) => {
           throw new Error(
             `Sign-in as ${person.email}: ${error.message}. Was its password changed?`,
           );
         });
-    return { userId: user.id, sessionId: session.id, roles: user.roles };
+    return user.id;
+  }
+
+  /** Answers the user's clock afterwards. */
+  async #write(userId: string, records: Record<string, Row[]>): Promise<number> {
+    const changes = Object.fromEntries(
+      Object.entries(records).map(([table, created]) => [table, { created }]),
+    );
+    const clock = await this.#app.get(SyncService).write(userId, changes);
+    if (clock === null) throw new Error(`The user ${userId} is gone`);
+    return clock;
   }
 
   async #grantAdmin(userId: string): Promise<void> {
