@@ -6,6 +6,7 @@ import jwt from 'jsonwebtoken';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { DomainError } from '../../src/platform/errors/domain.error.js';
 import { UsersRepository } from '../../src/users/users.repository.js';
+import { settle } from '../support/notices.js';
 import { hold, type Seam, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
@@ -69,6 +70,7 @@ async function sessionIdsOf(userId: string): Promise<string[]> {
 }
 
 async function expectEnded({ accessToken, refreshToken }: Partial<AuthResult>): Promise<void> {
+  await settle(rind);
   expect(await getMe(accessToken)).toMatchObject({ status: 401, body: { code: 'session_ended' } });
   expect(await refresh(refreshToken)).toMatchObject({
     status: 401,

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import { PrincipalsService } from '../../src/auth/principals.service.js';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { Notices, NoticesTiming } from '../../src/platform/database/notices.js';
+import { settle, untilLive } from '../support/notices.js';
 import { hold, type Seam } from '../support/seams.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -29,26 +30,6 @@ afterAll(async () => {
   await rind.stop();
   await database.drop();
 });
-
-async function untilLive({ app }: TestApp): Promise<void> {
-  const notices = app.get(Notices);
-  if (!notices.isLive) await once(notices, 'live');
-}
-
-/** Resolves when everything that was announced up to now has arrived at an instance: notices keep their order. */
-async function settle({ app, sql }: TestApp): Promise<void> {
-  const mark = `session:${randomUUID()}`;
-  const notices = app.get(Notices);
-  const arrived = new Promise<void>((resolve) => {
-    notices.on('notice', function isMark(_channel, payload) {
-      if (payload !== mark) return;
-      notices.off('notice', isMark);
-      resolve();
-    });
-  });
-  await sql.query(`SELECT pg_notify('rind_principal', $1)`, [mark]);
-  await arrived;
-}
 
 const getMe = ({ accessToken }: Account, at = rind): Promise<Answer> =>
   at.request('GET', '/users/me', { token: accessToken });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import { RefreshTokens } from '../../src/auth/refresh-tokens.js';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { FaultyProxy } from '../support/faulty-proxy.js';
+import { settle } from '../support/notices.js';
 import { hold, type Seam } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
@@ -66,6 +67,7 @@ async function expectAlive(tokens: Tokens, at = rind): Promise<void> {
 async function expectAllDead(sessionId: string, ...all: Tokens[]): Promise<void> {
   const { rows } = await rind.sql.query('SELECT FROM sessions WHERE id = $1', [sessionId]);
   expect(rows).toHaveLength(0);
+  await settle(rind);
   for (const tokens of all) {
     const { status, body } = await getMe(tokens);
     expect([status, body.code]).toEqual([401, 'session_ended']);
@@ -223,6 +225,20 @@ describe('an answer that is lost', () => {
     const account = await rind.signUp();
     await refreshInVain(account.refreshToken);
     expect((await getMe(account)).status).toBe(200);
+    expect((await stateOf(account)).refresh_confirmed).toBe(false);
+    await letPass(account, TWO_WEEKS);
+    await expectAlive(await rotate(account.refreshToken));
+  });
+
+  test('nor does one that is being checked while the session is refreshed', async () => {
+    const account = await rind.signUp();
+    const seam = hold(rind.app.get(SessionsRepository), 'confirm', 'before');
+    seams.push(seam);
+    const checked = getMe(account);
+    await seam.reached;
+    await refreshInVain(account.refreshToken);
+    seam.release();
+    expect((await checked).status).toBe(200);
     expect((await stateOf(account)).refresh_confirmed).toBe(false);
     await letPass(account, TWO_WEEKS);
     await expectAlive(await rotate(account.refreshToken));
@@ -564,8 +580,10 @@ describe('a new JWT_SECRET', () => {
     expect((await getMe(account, renewed)).status).toBe(200);
     const second = await rotate(account.refreshToken, renewed);
     expect((await getMe(second, renewed)).status).toBe(200);
-    // The new tokens are of the new secret alone.
+    // The new tokens are of the new secret alone, and a repeat gets the same.
     expect((await getMe(second, hasty)).status).toBe(200);
+    const again = await rotate(account.refreshToken, renewed);
+    expect(again.refreshToken).toBe(second.refreshToken);
     await expectAlive(await rotate(second.refreshToken, hasty), hasty);
   });
 
