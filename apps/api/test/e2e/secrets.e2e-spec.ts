@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
+const START_TIMEOUT_MS = 15_000;
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
 
 /** Something that is told apart from all other text, even in part. */
@@ -50,7 +51,12 @@ class ApiProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const api = new ApiProcess(`http://127.0.0.1:${port}/api/v1`, child);
-    await api.untilReady();
+    try {
+      await api.untilReady();
+    } catch (error) {
+      await api.stop();
+      throw error;
+    }
     return api;
   }
 
@@ -74,18 +80,22 @@ class ApiProcess {
   }
 
   async stop(): Promise<void> {
+    if (this.child.exitCode !== null) return;
     const closed = once(this.child, 'close');
     this.child.kill('SIGTERM');
     await closed;
   }
 
   private async untilReady(): Promise<void> {
-    while (this.child.exitCode === null) {
-      const answer = await fetch(`${this.url}/health/ready`).catch(() => null);
+    const deadline = AbortSignal.timeout(START_TIMEOUT_MS);
+    while (this.child.exitCode === null && !deadline.aborted) {
+      const answer = await fetch(`${this.url}/health/ready`, { signal: deadline }).catch(
+        () => null,
+      );
       if (answer?.ok) return;
       await delay(20);
     }
-    throw new Error(`The API ended before it was ready:\n${this.output}`);
+    throw new Error(`The API did not get ready:\n${this.output}`);
   }
 }
 
