@@ -69,6 +69,8 @@ function describe(app: NestFastifyApplication): OpenAPIObject {
     ...document.components,
     schemas: { ...document.components?.schemas, ...problemSchemas() },
   };
+  // A later version may answer more than this one: clients must not refuse what they do not know.
+  allowMoreProperties(document);
   return document;
 }
 
@@ -105,4 +107,12 @@ function problemSchemas(): Record<string, object> {
   return JSON.parse(
     JSON.stringify($defs).replaceAll('#/$defs/', '#/components/schemas/'),
   ) as Record<string, object>;
+}
+
+function allowMoreProperties(node: unknown): void {
+  if (typeof node !== 'object' || node === null) return;
+  if ('additionalProperties' in node && node.additionalProperties === false) {
+    delete node.additionalProperties;
+  }
+  for (const child of Object.values(node)) allowMoreProperties(child);
 }

@@ -95,3 +95,9 @@ export type MfaRequired = z.infer<typeof MfaRequired>;
 
 export const LoginResult = z.union([AuthResult, MfaRequired]).meta({ id: 'LoginResult' });
 export type LoginResult = z.infer<typeof LoginResult>;
+
+/** The same answer whether or not the address is registered. */
+export const VerificationRequired = z
+  .object({ verificationRequired: z.literal(true) })
+  .meta({ id: 'VerificationRequired' });
+export type VerificationRequired = z.infer<typeof VerificationRequired>;

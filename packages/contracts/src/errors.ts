@@ -127,8 +127,10 @@ export const errorCodes = {
   service_unavailable: {
     status: 503,
     title: 'Service unavailable',
-    meaning: 'The database cannot be reached or is overloaded. Nothing was applied.',
-    action: 'Repeat after the number of seconds in `Retry-After`.',
+    meaning:
+      'The database cannot be reached or is overloaded. Where the answer got lost, the request may have been applied.',
+    action:
+      'Repeat after the number of seconds in `Retry-After`. Repeating a pull, a push or a refresh is always safe; after a registration, try to sign in.',
   },
 } as const satisfies Record<string, ErrorDefinition>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { openEnum } from './open-enum.js';
 
 export const HealthLive = z
   .object({ status: z.literal('ok'), timestamp: z.iso.datetime(), version: z.string() })
@@ -6,7 +7,7 @@ export const HealthLive = z
 export type HealthLive = z.infer<typeof HealthLive>;
 
 /** `degraded`: works, but an operator should look. `unavailable`: turns the whole answer into a 503. */
-const CheckStatus = z.enum(['ok', 'degraded', 'unavailable']);
+const CheckStatus = openEnum(['ok', 'degraded', 'unavailable']);
 
 const Check = z
   .object({

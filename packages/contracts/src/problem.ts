@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from './errors.js';
+import { openEnum } from './open-enum.js';
 
 const codes = Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]];
 
@@ -23,7 +24,9 @@ export const Problem = z
     status: z.int(),
     detail: z.string(),
     instance: z.string().meta({ description: 'Path of the request' }),
-    code: z.enum(codes),
+    code: openEnum(codes).meta({
+      description: 'Stable; a client must be ready for codes that it does not know',
+    }),
     requestId: z.string(),
     errors: z.array(ProblemFault).optional(),
   })

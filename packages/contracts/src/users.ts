@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { openEnum } from './open-enum.js';
 import { line } from './text.js';
 
 export const Language = z.enum(['de', 'en']);
@@ -12,7 +13,7 @@ export const User = z
     email: z.string(),
     emailVerified: z.boolean(),
     displayName: z.string(),
-    language: Language,
+    language: openEnum(Language.options),
     roles: z.array(z.string()).meta({ example: ['user'] }),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),

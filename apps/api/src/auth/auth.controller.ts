@@ -1,6 +1,13 @@
 import { Body, Controller, Post } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { AuthResult, LoginBody, LoginResult, RefreshBody, RegisterBody } from '@rind/contracts';
+import {
+  AuthResult,
+  LoginBody,
+  LoginResult,
+  RefreshBody,
+  RegisterBody,
+  VerificationRequired,
+} from '@rind/contracts';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
 import { type ClientInfo, CurrentClient } from '../platform/http/client-info.decorator.js';
 import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
@@ -24,7 +31,14 @@ export class AuthController {
   @ApiRoute({
     operationId: 'register',
     summary: 'Create an account and sign in',
-    answers: [{ status: 201, description: 'Signed in', schema: AuthResult }],
+    answers: [
+      { status: 201, description: 'Signed in', schema: AuthResult },
+      {
+        status: 202,
+        description: 'The address has to be verified before the first sign-in',
+        schema: VerificationRequired,
+      },
+    ],
     problems: ['validation_failed', 'email_already_used'],
   })
   register(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { openEnum } from '../open-enum.js';
 import { parseCursor } from './cursor.js';
 import { PushedChanges } from './record.js';
 
@@ -36,7 +37,7 @@ export const PushWarning = z
     table: z.string(),
     id: z.string().nullable(),
     column: z.string().optional(),
-    code: z.enum([
+    code: openEnum([
       'unknown_table',
       'unknown_column',
       'wrong_type',

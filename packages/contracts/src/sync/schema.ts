@@ -1,14 +1,15 @@
 import { z } from 'zod';
+import { openEnum } from '../open-enum.js';
 import type { ColumnDefinition, SyncTable } from './table.js';
 
 const Column = z
   .object({
     name: z.string(),
-    type: z.enum(['string', 'number', 'boolean', 'json']),
+    type: openEnum(['string', 'number', 'boolean', 'json']),
     isOptional: z.boolean(),
     isIndexed: z.boolean(),
     maxLength: z.int().nullable(),
-    writer: z.enum(['client', 'create', 'server']),
+    writer: openEnum(['client', 'create', 'server']),
     references: z.string().nullable(),
     since: z.int(),
   })
@@ -18,7 +19,7 @@ const Table = z
   .object({
     name: z.string(),
     since: z.int().meta({ description: 'Schema version that introduced the table' }),
-    conflictPolicy: z.enum(['reject', 'merge']),
+    conflictPolicy: openEnum(['reject', 'merge']),
     clientMay: z.object({ create: z.boolean(), delete: z.boolean() }),
     columns: z.array(Column),
   })

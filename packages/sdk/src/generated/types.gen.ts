@@ -31,7 +31,7 @@ export type Device = {
 export type HealthCheck = {
     detail?: string;
     latencyMs?: number;
-    status: 'ok' | 'degraded' | 'unavailable';
+    status: string;
 };
 
 export type HealthLive = {
@@ -48,7 +48,7 @@ export type HealthReady = {
      * Short SHA of the build, where it is known
      */
     commit: string | null;
-    status: 'ok' | 'degraded' | 'unavailable';
+    status: string;
     timestamp: string;
     version: string;
 };
@@ -68,7 +68,10 @@ export type MfaRequired = {
 };
 
 export type Problem = {
-    code: 'malformed_request' | 'unauthenticated' | 'access_token_expired' | 'session_ended' | 'invalid_credentials' | 'refresh_token_invalid' | 'refresh_token_reused' | 'account_deactivated' | 'not_found' | 'email_already_used' | 'sync_conflict' | 'payload_too_large' | 'unsupported_media_type' | 'validation_failed' | 'invalid_cursor' | 'sync_content_refused' | 'rate_limited' | 'internal_error' | 'service_unavailable';
+    /**
+     * Stable; a client must be ready for codes that it does not know
+     */
+    code: string;
     detail: string;
     errors?: Array<ProblemFault>;
     /**
@@ -171,7 +174,7 @@ export type PushResult = {
 };
 
 export type PushWarning = {
-    code: 'unknown_table' | 'unknown_column' | 'wrong_type' | 'not_a_record' | 'invalid_id' | 'too_long' | 'unstorable_text' | 'invalid_json' | 'create_refused' | 'update_refused' | 'delete_refused' | 'deleted_before';
+    code: string;
     column?: string;
     id: string | null;
     message: string;
@@ -218,8 +221,8 @@ export type SyncSchemaColumn = {
     name: string;
     references: string | null;
     since: number;
-    type: 'string' | 'number' | 'boolean' | 'json';
-    writer: 'client' | 'create' | 'server';
+    type: string;
+    writer: string;
 };
 
 export type SyncSchemaTable = {
@@ -228,7 +231,7 @@ export type SyncSchemaTable = {
         delete: boolean;
     };
     columns: Array<SyncSchemaColumn>;
-    conflictPolicy: 'reject' | 'merge';
+    conflictPolicy: string;
     name: string;
     /**
      * Schema version that introduced the table
@@ -275,9 +278,13 @@ export type User = {
     email: string;
     emailVerified: boolean;
     id: string;
-    language: 'de' | 'en';
+    language: string;
     roles: Array<string>;
     updatedAt: string;
+};
+
+export type VerificationRequired = {
+    verificationRequired: true;
 };
 
 export type LoginData = {
@@ -482,6 +489,10 @@ export type RegisterResponses = {
      * Signed in
      */
     201: AuthResult;
+    /**
+     * The address has to be verified before the first sign-in
+     */
+    202: VerificationRequired;
 };
 
 export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
