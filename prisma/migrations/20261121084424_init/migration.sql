@@ -73,10 +73,12 @@ CREATE TABLE "sync_clocks" (
     CONSTRAINT "sync_clocks_pkey" PRIMARY KEY ("user_id")
 );
 
+-- Ids of records sort by bytes: an index in a language's order is corrupted when the system's rules change.
+
 -- CreateTable
 CREATE TABLE "projects" (
     "user_id" UUID NOT NULL,
-    "id" TEXT NOT NULL,
+    "id" TEXT COLLATE "C" NOT NULL,
     "name" TEXT NOT NULL,
     "description" TEXT,
     "created_at" DOUBLE PRECISION NOT NULL,
@@ -90,11 +92,11 @@ CREATE TABLE "projects" (
 -- CreateTable
 CREATE TABLE "tasks" (
     "user_id" UUID NOT NULL,
-    "id" TEXT NOT NULL,
+    "id" TEXT COLLATE "C" NOT NULL,
     "title" TEXT NOT NULL,
     "description" TEXT,
     "is_completed" BOOLEAN NOT NULL,
-    "project_id" TEXT NOT NULL,
+    "project_id" TEXT COLLATE "C" NOT NULL,
     "created_at" DOUBLE PRECISION NOT NULL,
     "updated_at" DOUBLE PRECISION NOT NULL,
     "version" BIGINT NOT NULL,

@@ -7,8 +7,9 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- An expired session is in no cache, and the purge of many must not flood the listeners.
 CREATE TRIGGER announce_session_end AFTER DELETE ON "sessions"
-  FOR EACH ROW EXECUTE FUNCTION announce_session_end();
+  FOR EACH ROW WHEN (OLD.expires_at > now()) EXECUTE FUNCTION announce_session_end();
 
 CREATE FUNCTION announce_user_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -13,13 +13,14 @@ const sqlTypes = {
 /** Columns that the engine keeps beside those of the registry. */
 const bookkeeping = {
   user_id: 'uuid not null',
-  id: 'text not null',
+  id: 'text C not null',
   version: 'bigint not null',
   is_deleted: 'boolean not null',
 } as const;
 
-const expectedColumn = ({ type, optional }: ColumnDefinition) =>
-  `${sqlTypes[type]} ${optional ? 'null' : 'not null'}`;
+/** Ids sort by bytes: other collations change with the operating system, and corrupt the index. */
+const expectedColumn = ({ type, optional, references }: ColumnDefinition) =>
+  `${sqlTypes[type]} ${references === undefined ? '' : 'C '}${optional ? 'null' : 'not null'}`;
 
 /** Holds the registry against the migrated database; the drift check holds that against the Prisma schema. */
 describe('synced tables', () => {
@@ -44,8 +45,10 @@ describe('synced tables', () => {
   /** Sentences on what is missing or wrong; none when the table is as its registry entry says. */
   async function faultsOf(table: SyncTable): Promise<string[]> {
     const { rows } = await sql.query<{ name: string; definition: string }>(
-      `SELECT attname AS name, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE ' null' END AS definition
-       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+      `SELECT attname AS name, format_type(atttypid, atttypmod) || CASE WHEN collname = 'C' THEN ' C' ELSE '' END ||
+              CASE WHEN attnotnull THEN ' not null' ELSE ' null' END AS definition
+       FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
       [table.name],
     );
     if (rows.length === 0) {
