@@ -7,7 +7,7 @@ import {
   type PreparedRow,
   type PreparedTable,
 } from './prepare-push.js';
-import { type PointedWarning, warning, type WarningCode } from './push-warnings.js';
+import { pointerTo, type PushWarnings, type WarningCode } from './push-warnings.js';
 
 /** A row of the database that a push meets. */
 export interface FoundRow {
@@ -45,7 +45,6 @@ export interface PushPlan {
   readonly conflicts: readonly ProblemFault[];
   /** Tables with something to write. */
   readonly writes: readonly TableWrites[];
-  readonly warnings: readonly PointedWarning[];
   /** Whether children may have to be deleted after the writes. */
   readonly mayCascade: boolean;
 }
@@ -68,12 +67,17 @@ export function protectedColumns(table: SyncTable): string[] {
 
 const writerOf = ({ writer = 'client' }: ColumnDefinition) => writer;
 
-/** Decides what a push writes, given what it meets (protocol rules 24 to 28 and the table's access rules). */
-export function planPush(push: PreparedPush, found: readonly FoundRow[]): PushPlan {
+/** Decides what a push writes, given what it meets (protocol rules 24 to 28 and the table's access rules), and warns of what it refuses. */
+export function planPush(
+  push: PreparedPush,
+  found: readonly FoundRow[],
+  warnings: PushWarnings,
+): PushPlan {
   const plans = push.tables.map((prepared, index) => {
     const plan = new TablePlan(
       prepared,
       found.filter((row) => row.table === index),
+      warnings,
     );
     plan.run();
     return plan;
@@ -82,7 +86,6 @@ export function planPush(push: PreparedPush, found: readonly FoundRow[]): PushPl
   return {
     conflicts: plans.flatMap(({ conflicts }) => conflicts),
     writes,
-    warnings: plans.flatMap(({ warnings }) => warnings),
     mayCascade:
       writes.some(({ deleteIds }) => deleteIds.length > 0) ||
       found.some(({ kind }) => kind === 'parent'),
@@ -95,7 +98,6 @@ function isNotEmpty({ upserts, deleteIds, touchIds, buryIds }: TableWrites): boo
 
 class TablePlan {
   readonly conflicts: ProblemFault[] = [];
-  readonly warnings: PointedWarning[] = [];
   private readonly table: SyncTable;
   private readonly upserts: RowWrite[] = [];
   private readonly deleteIds: string[] = [];
@@ -106,6 +108,7 @@ class TablePlan {
   constructor(
     private readonly prepared: PreparedTable,
     private readonly found: readonly FoundRow[],
+    private readonly warnings: PushWarnings,
   ) {
     this.table = prepared.table;
     this.isLookedUp = needsLookup(this.table);
@@ -140,7 +143,7 @@ class TablePlan {
     else {
       this.warn('create_refused', row);
       // A create that came as an update may be a row that this server lost: its device keeps it.
-      if (row.list === 'created') this.buryIds.push(row.id);
+      if (row.place.list === 'created') this.buryIds.push(row.id);
     }
   }
 
@@ -150,7 +153,7 @@ class TablePlan {
       if (!existing.isNewer) this.touchIds.push(row.id);
     } else if (existing.isNewer) {
       this.conflict(row, existing);
-    } else if (row.list === 'updated') {
+    } else if (row.place.list === 'updated') {
       this.warn('deleted_before', row);
       this.touchIds.push(row.id);
     } else if (this.table.clientMay.create) {
@@ -204,23 +207,22 @@ class TablePlan {
   }
 
   /** An update that says what it changed, in a table that merges: it never conflicts. */
-  private isMerge({ list, changed }: PreparedRow): boolean {
-    return this.table.conflictPolicy === 'merge' && list === 'updated' && changed.length > 0;
+  private isMerge({ place, changed }: PreparedRow): boolean {
+    return this.table.conflictPolicy === 'merge' && place.list === 'updated' && changed.length > 0;
   }
 
-  private conflict({ id, pointer }: PreparedDelete, { isDeleted }: FoundRow): void {
+  private conflict({ id, place }: PreparedDelete, { isDeleted }: FoundRow): void {
+    const { table } = this;
     const change = isDeleted ? 'deleted' : 'changed';
     this.conflicts.push({
-      pointer,
+      pointer: pointerTo({ table, place }),
       code: `${change}_on_server`,
-      message: `${this.table.name} ${id} was ${change} on the server after lastPulledAt`,
+      message: `${table.name} ${id} was ${change} on the server after lastPulledAt`,
     });
   }
 
-  private warn(code: WarningCode, { id, pointer }: PreparedDelete, column?: string): void {
+  private warn(code: WarningCode, { id, place }: PreparedDelete, column?: string): void {
     const { table } = this;
-    this.warnings.push(
-      warning(code, { table, id, pointer, ...(column !== undefined && { column }) }),
-    );
+    this.warnings.add(code, { table, id, place, ...(column !== undefined && { column }) });
   }
 }

@@ -5,15 +5,14 @@ import {
   type SyncTable,
   type TableChanges,
 } from '@rind/contracts';
-import { type PointedWarning, warning, type WarningCode } from './push-warnings.js';
+import { type Place, PushWarnings, type WarningCode } from './push-warnings.js';
 
 /** A value of a column after repair, as it goes to PostgreSQL. */
 export type ColumnValue = string | number | boolean | null;
 
 export interface PreparedRow {
   readonly id: string;
-  readonly list: 'created' | 'updated';
-  readonly pointer: string;
+  readonly place: Place;
   /** Only the columns that the record had. */
   readonly values: Readonly<Record<string, ColumnValue>>;
   /** Columns that the client says it changed; it leaves this empty on creates. */
@@ -22,7 +21,7 @@ export interface PreparedRow {
 
 export interface PreparedDelete {
   readonly id: string;
-  readonly pointer: string;
+  readonly place: Place;
 }
 
 /** What a push asks of one table: each id once. */
@@ -35,7 +34,7 @@ export interface PreparedTable {
 export interface PreparedPush {
   /** One entry for each table of the registry, in its order. */
   readonly tables: readonly PreparedTable[];
-  readonly warnings: readonly PointedWarning[];
+  readonly warnings: PushWarnings;
   /** Ids that cannot be stored, by table: their device keeps the only copy. */
   readonly rejectedIds: Readonly<Record<string, string[]>>;
 }
@@ -53,7 +52,8 @@ export function preparePush(
   registry: readonly SyncTable[],
   changes: AcceptedPushBody['changes'],
 ): PreparedPush {
-  const warnings = warningsOfUnknownTables(registry, changes);
+  const warnings = new PushWarnings();
+  warnOfUnknownTables(registry, changes, warnings);
   const rejectedIds: Record<string, string[]> = {};
   const tables = registry.map((table) => {
     const preparation = new TablePreparation(table, warnings);
@@ -65,15 +65,16 @@ export function preparePush(
 }
 
 /** WatermelonDB sends every table of the app; those without changes are no mistake. */
-function warningsOfUnknownTables(
+function warnOfUnknownTables(
   registry: readonly SyncTable[],
   changes: AcceptedPushBody['changes'],
-): PointedWarning[] {
+  warnings: PushWarnings,
+): void {
   const known = new Set(registry.map(({ name }) => name));
-  return Object.entries(changes)
-    .filter(([name]) => !known.has(name))
-    .filter(([, lists]) => Object.values(lists).some((list) => list.length > 0))
-    .map(([name]) => warning('unknown_table', { table: { name }, pointer: `/changes/${name}` }));
+  for (const [name, lists] of Object.entries(changes)) {
+    const isUsed = Object.values(lists).some((list) => list.length > 0);
+    if (isUsed && !known.has(name)) warnings.add('unknown_table', { table: { name } });
+  }
 }
 
 class TablePreparation {
@@ -84,7 +85,7 @@ class TablePreparation {
 
   constructor(
     private readonly table: SyncTable,
-    private readonly warnings: PointedWarning[],
+    private readonly warnings: PushWarnings,
   ) {
     this.columns = Object.entries(table.columns);
   }
@@ -99,17 +100,16 @@ class TablePreparation {
 
   add(lists: TableChanges): void {
     for (const list of ['created', 'updated'] as const) {
-      lists[list].forEach((record, index) => this.addRecord(record, list, index));
+      lists[list].forEach((record, index) => this.addRecord(record, { list, index }));
     }
-    lists.deleted.forEach((id, index) => this.addDelete(id, index));
+    lists.deleted.forEach((id, index) => this.addDelete(id, { list: 'deleted', index }));
   }
 
-  private addRecord(record: unknown, list: 'created' | 'updated', index: number): void {
-    const pointer = `/changes/${this.table.name}/${list}/${index}`;
-    const id = this.idOf(record, pointer);
+  private addRecord(record: unknown, place: Place): void {
+    const id = this.idOf(record, place);
     if (id === null) return;
     const raw = record as Readonly<Record<string, unknown>>;
-    const values = this.valuesOf(raw, id, pointer);
+    const values = this.valuesOf(raw, id, place);
     if (values === null) {
       // An earlier entry of this id must not win over the one that the device has now.
       this.upserts.delete(id);
@@ -117,29 +117,28 @@ class TablePreparation {
       return;
     }
     this.rejected.delete(id);
-    this.upserts.set(id, { id, list, pointer, values, changed: changedColumns(raw) });
+    this.upserts.set(id, { id, place, values, changed: changedColumns(raw) });
   }
 
-  private addDelete(id: unknown, index: number): void {
-    const pointer = `/changes/${this.table.name}/deleted/${index}`;
+  private addDelete(id: unknown, place: Place): void {
     if (typeof id !== 'string' || !recordIdPattern.test(id)) {
       // No row can have it, so that there is nothing to delete and nothing to lose.
-      this.warn('invalid_id', pointer, null);
+      this.warn('invalid_id', place);
       return;
     }
     this.upserts.delete(id);
     this.rejected.delete(id);
-    this.deletes.set(id, { id, pointer });
+    this.deletes.set(id, { id, place });
   }
 
-  private idOf(record: unknown, pointer: string): string | null {
+  private idOf(record: unknown, place: Place): string | null {
     if (typeof record !== 'object' || record === null || Array.isArray(record)) {
-      this.warn('not_a_record', pointer, null);
+      this.warn('not_a_record', place);
       return null;
     }
     const id = 'id' in record ? record.id : undefined;
     if (typeof id === 'string' && recordIdPattern.test(id)) return id;
-    this.warn('invalid_id', `${pointer}/id`, typeof id === 'string' ? id.slice(0, 64) : null);
+    this.warn('invalid_id', place, typeof id === 'string' ? id : null, 'id');
     if (typeof id === 'string') this.rejected.add(id);
     return null;
   }
@@ -148,20 +147,18 @@ class TablePreparation {
   private valuesOf(
     raw: Readonly<Record<string, unknown>>,
     id: string,
-    pointer: string,
+    place: Place,
   ): Record<string, ColumnValue> | null {
     const values: Record<string, ColumnValue> = {};
     for (const [name, column] of this.columns) {
       if (!Object.hasOwn(raw, name)) continue;
-      const value = this.repaired(raw[name], column, (code) =>
-        this.warn(code, `${pointer}/${name}`, id, name),
-      );
+      const value = this.repaired(raw[name], column, (code) => this.warn(code, place, id, name));
       if (value === undefined) return null;
       values[name] = value;
     }
     for (const name of Object.keys(raw)) {
       if (Object.hasOwn(this.table.columns, name) || clientBookkeeping.has(name)) continue;
-      this.warn('unknown_column', `${pointer}/${name}`, id, name);
+      this.warn('unknown_column', place, id, name);
     }
     return values;
   }
@@ -185,11 +182,9 @@ class TablePreparation {
     return storable;
   }
 
-  private warn(code: WarningCode, pointer: string, id: string | null, column?: string): void {
+  private warn(code: WarningCode, place: Place, id: string | null = null, column?: string): void {
     const { table } = this;
-    this.warnings.push(
-      warning(code, { table, pointer, id, ...(column !== undefined && { column }) }),
-    );
+    this.warnings.add(code, { table, place, id, ...(column !== undefined && { column }) });
   }
 }
 

@@ -1,9 +1,24 @@
-import type { PushWarning, SyncTable } from '@rind/contracts';
+import type { ProblemFault, PushWarning, SyncTable } from '@rind/contracts';
+import { jsonPointer } from '../platform/errors/json-pointer.js';
 
 export type WarningCode = PushWarning['code'];
 
-/** A warning with the JSON Pointer to what it is about, for the faults of strict mode. */
-export type PointedWarning = PushWarning & { readonly pointer: string };
+/** Where a push names a record: list and index in the changes of its table. */
+export interface Place {
+  readonly list: 'created' | 'updated' | 'deleted';
+  readonly index: number;
+}
+
+/** What a warning is about. */
+interface Subject {
+  readonly table: Pick<SyncTable, 'name'>;
+  readonly place?: Place;
+  readonly id?: string | null;
+  readonly column?: string;
+}
+
+/** A push of millions of faults must not fill the memory with their descriptions. */
+const MAX_WARNINGS = 100;
 
 const messages: Record<WarningCode, string> = {
   unknown_table: 'This table is not synced; its changes are ignored',
@@ -21,21 +36,52 @@ const messages: Record<WarningCode, string> = {
     'The record was deleted before; the update is ignored, and the next pull deletes it',
 };
 
-export function warning(
-  code: WarningCode,
-  at: {
-    readonly table: Pick<SyncTable, 'name'>;
-    readonly pointer: string;
-    readonly id?: string | null;
-    readonly column?: string;
-  },
-): PointedWarning {
-  return {
-    table: at.table.name,
-    id: at.id ?? null,
-    ...(at.column !== undefined && { column: at.column }),
-    code,
-    message: messages[code],
-    pointer: at.pointer,
-  };
+/** What was repaired, ignored or refused in a push: the first ones in full, all of them counted by code. */
+export class PushWarnings {
+  readonly counts: Partial<Record<WarningCode, number>>;
+  private readonly kept: Array<PushWarning & { readonly pointer: string }>;
+
+  /** Begins with those of `earlier`, and leaves that as it is. */
+  constructor(earlier?: PushWarnings) {
+    this.counts = { ...earlier?.counts };
+    this.kept = [...(earlier?.kept ?? [])];
+  }
+
+  add(code: WarningCode, subject: Subject): void {
+    this.counts[code] = (this.counts[code] ?? 0) + 1;
+    if (this.kept.length === MAX_WARNINGS) return;
+    const { table, id = null, column } = subject;
+    this.kept.push({
+      table: table.name,
+      id: id && id.slice(0, 64),
+      ...(column !== undefined && { column: column.slice(0, 64) }),
+      code,
+      message: messages[code],
+      pointer: pointerTo(subject),
+    });
+  }
+
+  get isEmpty(): boolean {
+    return this.kept.length === 0;
+  }
+
+  /** As the answer names them. */
+  toAnswer(): PushWarning[] {
+    return this.kept.map(({ pointer: _pointer, ...warning }) => warning);
+  }
+
+  /** As strict mode refuses them. */
+  toFaults(): ProblemFault[] {
+    return this.kept.map(({ pointer, code, message }) => ({ pointer, code, message }));
+  }
+}
+
+/** JSON Pointer into the body of a push. */
+export function pointerTo({ table, place, column }: Subject): string {
+  return jsonPointer(
+    'changes',
+    table.name,
+    ...(place ? [place.list, place.index] : []),
+    ...(column === undefined ? [] : [column]),
+  );
 }

@@ -8,13 +8,13 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { planPush } from './plan-push.js';
 import { type PreparedPush, preparePush } from './prepare-push.js';
-import type { PointedWarning } from './push-warnings.js';
+import { PushQueue } from './push-queue.js';
+import { PushWarnings, type WarningCode } from './push-warnings.js';
 import { SyncEvents } from './sync-events.js';
 import { type PushSituation, SyncRepository } from './sync.repository.js';
 import { InjectSyncTables } from './sync-tables.module.js';
 
 const MAX_FAULTS = 50;
-const MAX_WARNINGS = 100;
 
 /** Applies what devices changed. */
 @Injectable()
@@ -26,6 +26,7 @@ export class PushService {
     private readonly database: Database,
     private readonly repository: SyncRepository,
     private readonly events: SyncEvents,
+    private readonly queue: PushQueue,
     @InjectSyncTables() private readonly tables: readonly SyncTable[],
   ) {}
 
@@ -37,17 +38,17 @@ export class PushService {
    */
   async push(principal: Principal, body: AcceptedPushBody): Promise<PushResult> {
     const push = preparePush(this.tables, body.changes);
-    if (this.config.sync.strict && push.warnings.length > 0) throw refusedContent(push.warnings);
-    const digest = this.mayMerge(push) ? digestOf(principal, body) : null;
-    const result = await this.database.sqlTransaction(async (sql) => {
-      const isThere = await this.repository.lockClock(sql, principal.userId);
-      if (!isThere) throw new DomainError('session_ended');
-      const answered = digest && (await this.repository.findAnswer(sql, principal.userId, digest));
-      if (answered) return answered;
-      return this.apply(sql, principal, { push, cursor: body.lastPulledAt, digest });
-    });
-    this.log(principal, result);
-    return result;
+    this.refuseInStrictMode(push.warnings);
+    const digest = mayMerge(push) ? digestOf(principal, body) : null;
+    const cursor = body.lastPulledAt;
+    return this.queue.run(principal.userId, () =>
+      this.database.sqlTransaction(async (sql) => {
+        const isThere = await this.repository.lockClock(sql, principal.userId);
+        if (!isThere) throw new DomainError('session_ended');
+        const answer = digest && (await this.repository.findAnswer(sql, principal.userId, digest));
+        return answer ?? this.apply(sql, principal, { push, cursor, digest });
+      }),
+    );
   }
 
   private async apply(
@@ -56,59 +57,61 @@ export class PushService {
     { push, cursor, digest }: { push: PreparedPush; cursor: number; digest: Buffer | null },
   ): Promise<PushResult> {
     const situation = await this.repository.meet(sql, { userId, sessionId, cursor }, push);
-    if (!situation?.state.isActive) throw new DomainError('session_ended');
+    if (!situation?.state.isSignedIn) throw new DomainError('session_ended');
     refuseForeignCursor(situation, cursor);
-    const plan = planPush(push, situation.found);
+    // A copy: the transaction may be tried again.
+    const warnings = new PushWarnings(push.warnings);
+    const plan = planPush(push, situation.found, warnings);
     if (plan.conflicts.length > 0) {
       throw new DomainError('sync_conflict', { faults: plan.conflicts.slice(0, MAX_FAULTS) });
     }
-    const refusals = plan.warnings.filter(({ code }) => code !== 'deleted_before');
-    if (this.config.sync.strict && refusals.length > 0) throw refusedContent(refusals);
+    this.refuseInStrictMode(warnings);
 
     const { version: previous, now } = situation.state;
-    const result = (timestamp: number): PushResult =>
-      toResult(timestamp, [...push.warnings, ...plan.warnings], push.rejectedIds);
-    if (plan.writes.length === 0) return result(previous);
     // Versions of one user only grow, whatever the clock of the database's machine does.
-    const version = Math.max(previous + 1, now);
-    await this.repository.write(sql, userId, version, plan.writes);
-    if (plan.mayCascade) await this.repository.cascade(sql, userId, version);
-    await this.repository.advanceClock(sql, userId, version);
-    if (digest) await this.repository.saveAnswer(sql, userId, digest, result(version));
-    this.database.afterCommit(() =>
-      this.events.emit('changed', { userId, sessionId, timestamp: version }),
-    );
-    return result(version);
+    const version = plan.writes.length === 0 ? previous : Math.max(previous + 1, now);
+    const result = toResult(version, warnings, push.rejectedIds);
+    if (version > previous) {
+      await this.repository.write(sql, userId, version, plan.writes);
+      if (plan.mayCascade) await this.repository.cascade(sql, userId, version);
+      await this.repository.advanceClock(sql, userId, version);
+      if (digest) await this.repository.saveAnswer(sql, userId, digest, result);
+      this.database.afterCommit(() =>
+        this.events.emit('changed', { userId, sessionId, timestamp: version }),
+      );
+    }
+    if (!warnings.isEmpty) {
+      this.logger.log(
+        { userId, timestamp: version, repairs: warnings.counts },
+        'A push was repaired',
+      );
+    }
+    return result;
   }
 
-  /** Whether a repeat of the push could overwrite what others wrote meanwhile. */
-  private mayMerge({ tables }: PreparedPush): boolean {
-    return tables.some(
-      ({ table, upserts, deletes }) =>
-        table.conflictPolicy === 'merge' && upserts.length + deletes.length > 0,
-    );
+  private refuseInStrictMode(warnings: PushWarnings): void {
+    if (!this.config.sync.strict) return;
+    const faults = warnings.toFaults().filter(({ code }) => code !== noMistake);
+    if (faults.length > 0) {
+      throw new DomainError('sync_content_refused', { faults: faults.slice(0, MAX_FAULTS) });
+    }
   }
+}
 
-  /** So that an operator can tell why a record is or is not as its device sent it. */
-  private log({ userId }: Principal, { warnings, timestamp }: PushResult): void {
-    if (warnings.length === 0) return;
-    const counts = Object.entries(Object.groupBy(warnings, ({ code }) => code));
-    const repairs = Object.fromEntries(counts.map(([code, list]) => [code, list?.length]));
-    this.logger.log({ userId, timestamp, repairs }, 'A push was repaired');
-  }
+/** Of what happens to every app whose users have two devices, strict mode must not complain. */
+const noMistake: WarningCode = 'deleted_before';
+
+/** Whether a repeat of the push could overwrite what others wrote meanwhile. */
+function mayMerge({ tables }: PreparedPush): boolean {
+  return tables.some(
+    ({ table, upserts, deletes }) =>
+      table.conflictPolicy === 'merge' && upserts.length + deletes.length > 0,
+  );
 }
 
 /** Of session and body, so that only a device's own repeat is recognised. */
 function digestOf({ sessionId }: Principal, body: AcceptedPushBody): Buffer {
   return createHash('sha256').update(sessionId).update(JSON.stringify(body)).digest();
-}
-
-function refusedContent(warnings: readonly PointedWarning[]): DomainError {
-  return new DomainError('sync_content_refused', {
-    faults: warnings
-      .slice(0, MAX_FAULTS)
-      .map(({ pointer, code, message }) => ({ pointer, code, message })),
-  });
 }
 
 /** A cursor below the floor has missed deletions that are forgotten; one above the clock is none of this database. */
@@ -121,12 +124,12 @@ function refuseForeignCursor({ state }: PushSituation, cursor: number): void {
 
 function toResult(
   timestamp: number,
-  warnings: readonly PointedWarning[],
+  warnings: PushWarnings,
   rejectedIds: PreparedPush['rejectedIds'],
 ): PushResult {
   return {
     timestamp,
-    warnings: warnings.slice(0, MAX_WARNINGS).map(({ pointer: _pointer, ...rest }) => rest),
+    warnings: warnings.toAnswer(),
     ...(Object.keys(rejectedIds).length > 0 && { experimentalRejectedIds: rejectedIds }),
   };
 }

@@ -181,7 +181,7 @@ FROM ${quote(table.name)} t WHERE t.user_id = $1::uuid AND ${condition}`;
   floor(extract(epoch FROM clock_timestamp()) * 1000)::int8 AS now,
   u.is_active AND EXISTS (
     SELECT FROM sessions s WHERE s.id = $2::uuid AND s.user_id = $1::uuid AND s.expires_at > clock_timestamp()
-  ) AS "isActive", NULL::boolean AS "isDeleted", NULL::boolean AS "isNewer", NULL::json AS "protectedValues"
+  ) AS "isSignedIn", NULL::boolean AS "isDeleted", NULL::boolean AS "isNewer", NULL::json AS "protectedValues"
 FROM sync_clocks c JOIN users u ON u.id = c.user_id WHERE c.user_id = $1::uuid
 ${tables.map(ofTable).join('\n')}`,
   };

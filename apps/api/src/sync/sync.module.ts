@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { PullService } from './pull.service.js';
+import { PushQueue } from './push-queue.js';
 import { PushService } from './push.service.js';
 import { SyncClocks } from './sync-clocks.js';
 import { SyncController } from './sync.controller.js';
@@ -12,6 +13,7 @@ import { TombstonesService } from './tombstones.service.js';
   controllers: [SyncController],
   providers: [
     PullService,
+    PushQueue,
     PushService,
     SyncClocks,
     SyncEvents,

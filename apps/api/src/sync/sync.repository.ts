@@ -22,7 +22,7 @@ interface StateRow {
   /** The database's clock in ms, read after the lock was granted. */
   readonly now: number;
   /** Whether the user is active and the session is alive. */
-  readonly isActive: boolean;
+  readonly isSignedIn: boolean;
 }
 
 /** What a push meets: the clock, whether its user and session still are, and the rows that matter. */

@@ -48,7 +48,7 @@ export class SyncService {
    */
   async write(userId: string, changes: ServerChanges): Promise<number | null> {
     const push = preparePush(this.tables, toTableChanges(changes));
-    const [mistake] = push.warnings;
+    const [mistake] = push.warnings.toFaults();
     if (mistake) throw new Error(`${mistake.pointer}: ${mistake.code}`);
     return this.database.sqlTransaction((sql) => this.apply(sql, userId, push));
   }
@@ -94,7 +94,7 @@ function toWrites(push: PreparedPush, found: readonly FoundRow[]): TableWrites[]
       );
       return {
         table,
-        upserts: upserts.filter(({ list, id }) => list === 'created' || live.has(id)),
+        upserts: upserts.filter(({ place, id }) => place.list === 'created' || live.has(id)),
         deleteIds: ofTable.filter(({ kind }) => kind === 'delete').map(({ id }) => id),
         touchIds: [],
         buryIds: [],

@@ -145,6 +145,8 @@ describe('heartbeat: real devices sync', () => {
     await Promise.all([phone.sync(), tablet.sync(), watcher.sync()]);
     await phone.create('projects', { name: 'Slow' });
     await tablet.create('projects', { name: 'Fast' });
+    const instance = await TestApp.start({ database: rind.database });
+    tablet.baseUrl = instance.url;
     const seam = hold(rind.app.get(SyncRepository), 'write', 'before');
     const slow = phone.syncWithRetry();
     await seam.reached;
@@ -157,6 +159,7 @@ describe('heartbeat: real devices sync', () => {
     }
     await Promise.all([slow, fast]);
     await syncUntilEqual(phone, tablet, watcher);
+    await instance.stop();
     expect((await watcher.dump())['projects']).toHaveLength(2);
   });
 });

@@ -6,15 +6,21 @@ import { type Account, TestApp } from '../support/test-app.js';
 
 describe('pushes beside other transactions', () => {
   let rind: TestApp;
+  /** Pushes of one user to one instance wait in its memory; those to two meet in the database. */
+  let other: TestApp;
   let repository: SyncRepository;
   const seams: Seam[] = [];
 
   beforeAll(async () => {
     rind = await TestApp.start();
+    other = await TestApp.start({ database: rind.database });
     repository = rind.app.get(SyncRepository);
   });
   afterEach(() => seams.splice(0).forEach((seam) => seam.release()));
-  afterAll(() => rind.stop());
+  afterAll(async () => {
+    await other.stop();
+    await rind.stop();
+  });
 
   function holdAt(method: keyof SyncRepository, moment: 'before' | 'after'): Seam {
     const seam = hold(repository, method, moment);
@@ -24,14 +30,19 @@ describe('pushes beside other transactions', () => {
 
   const project = (id: string, name = id) => ({ id, name, created_at: 1, updated_at: 1 });
 
-  const push = (account: Account, changes: object, lastPulledAt: number | null) =>
-    rind.request<PushResult & Problem>('POST', '/sync/push', {
+  const push = (
+    account: Account,
+    changes: object,
+    lastPulledAt: number | null,
+    instance: TestApp = rind,
+  ) =>
+    instance.request<PushResult & Problem>('POST', '/sync/push', {
       token: account.accessToken,
       body: { changes, lastPulledAt },
     });
 
-  const create = (account: Account, id: string, lastPulledAt: number | null) =>
-    push(account, { projects: { created: [project(id)] } }, lastPulledAt);
+  const create = (account: Account, id: string, lastPulledAt: number | null, instance?: TestApp) =>
+    push(account, { projects: { created: [project(id)] } }, lastPulledAt, instance);
 
   async function pull(account: Account, cursor = 0): Promise<{ timestamp: number; ids: string[] }> {
     const { body } = await rind.request<PullResult>('GET', `/sync/pull?lastPulledAt=${cursor}`, {
@@ -134,8 +145,12 @@ describe('pushes beside other transactions', () => {
     const seam = holdAt('advanceClock', 'before');
     const held = create(account, 'same', timestamp);
     await seam.reached;
-    const pushes = [held, create(account, 'same', timestamp), create(account, 'other', timestamp)];
-    await untilBlocked(rind.sql, ...pushes.slice(1));
+    const pushes = [
+      held,
+      create(account, 'same', timestamp, other),
+      create(account, 'other', timestamp),
+    ];
+    await untilBlocked(rind.sql, pushes[1]!);
     seam.release();
     const statuses = (await Promise.all(pushes)).map(({ status }) => status);
     expect(new Set(statuses.slice(0, 2))).toEqual(new Set([200, 409]));
@@ -149,7 +164,7 @@ describe('pushes beside other transactions', () => {
     const seam = holdAt('advanceClock', 'after');
     const first = create(account, 'first', start);
     await seam.reached;
-    const second = create(account, 'second', start);
+    const second = create(account, 'second', start, other);
     await untilBlocked(rind.sql, second);
     const meanwhile = await pull(account, start);
     expect(meanwhile).toEqual({ timestamp: start, ids: [] });
@@ -165,11 +180,11 @@ describe('pushes beside other transactions', () => {
     await create(account, 'p', null);
     const { timestamp } = await pull(account);
     const seam = holdAt('write', 'before');
-    const edit = (name: string) =>
-      push(account, { projects: { updated: [project('p', name)] } }, timestamp);
+    const edit = (name: string, instance?: TestApp) =>
+      push(account, { projects: { updated: [project('p', name)] } }, timestamp, instance);
     const first = edit('one');
     await seam.reached;
-    const second = edit('two');
+    const second = edit('two', other);
     await untilBlocked(rind.sql, second);
     seam.release();
     const answers = await Promise.all([first, second]);

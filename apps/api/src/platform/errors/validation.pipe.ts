@@ -1,6 +1,7 @@
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { errorCodes, type ErrorCode, type ProblemFault } from '@rind/contracts';
 import { DomainError } from './domain.error.js';
+import { jsonPointer } from './json-pointer.js';
 
 /** More would only bloat the answer: whoever breaks the schema this often has one cause. */
 const MAX_FAULTS = 50;
@@ -31,10 +32,8 @@ function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(errorCodes, code);
 }
 
-/** JSON Pointer, RFC 6901. */
 function pointerOf({ path = [] }: Issue): string {
-  return path
-    .map((segment) => (typeof segment === 'object' ? segment.key : segment))
-    .map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`)
-    .join('');
+  return jsonPointer(
+    ...path.map((segment) => (typeof segment === 'object' ? segment.key : segment)),
+  );
 }
