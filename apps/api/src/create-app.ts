@@ -3,9 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type SyncTable, syncTables } from '@rind/contracts';
 import { AppModule } from './app.module.js';
+import { LargeBodies } from './auth/large-bodies.js';
+import { PrincipalsService } from './auth/principals.service.js';
 import { serveDocument } from './openapi.js';
 import type { Config } from './platform/config/config.js';
 import { DomainError } from './platform/errors/domain.error.js';
@@ -31,13 +33,16 @@ export async function createApp(
     { logger: new JsonLogger(config), bodyParser: false, abortOnError: false },
   );
   app.setGlobalPrefix(GLOBAL_PREFIX);
-  app.enableShutdownHooks();
+  // Exits with 0 after a signal, when everything has been closed.
+  app.enableShutdownHooks(undefined, { useProcessExit: true });
   app.enableCors({
     origin: config.http.corsOrigins.includes('*') ? true : [...config.http.corsOrigins],
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: ['x-request-id', 'ratelimit', 'ratelimit-policy', 'retry-after'],
     maxAge: 600,
+    // A bare OPTIONS is a request like any other, not a malformed preflight.
+    strictPreflight: false,
   });
   await app.register(helmet, {
     frameguard: { action: 'deny' },
@@ -65,8 +70,6 @@ function createAdapter({ http }: Config): FastifyAdapter {
           : trustProxy,
     }),
     bodyLimit: BODY_LIMIT_BYTES,
-    onProtoPoisoning: 'remove',
-    onConstructorPoisoning: 'remove',
     routerOptions: { ignoreTrailingSlash: true },
     // An address that cannot be decoded reaches neither route nor hook.
     frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply) => {
@@ -84,8 +87,12 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
   const fastify = app.getHttpAdapter().getInstance();
   const requestLog = app.get(RequestLog);
   const proxyWatch = app.get(ProxyWatch);
+  const principals = app.get(PrincipalsService);
+  const largeBodies = app.get(LargeBodies);
+  let isClosing = false;
   // JSON is the only content that routes take; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
+  acceptEmptyJson(fastify);
   fastify.decorateRequest('principal', null);
   fastify.addHook('onRequest', async (request, reply) => {
     proxyWatch.observe(request);
@@ -93,8 +100,31 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     // Answers are about one user at one moment (protocol rule 14).
     reply.header('cache-control', 'no-store');
   });
-  fastify.addHook('onResponse', async (request, reply) => requestLog.write(request, reply));
+  fastify.addHook('preClose', async () => {
+    isClosing = true;
+  });
+  fastify.addHook('onSend', async (_request, reply) => {
+    // Else a client that keeps its connection open would hold up the end of the process.
+    if (isClosing) reply.header('connection', 'close');
+  });
+  fastify.addHook('onResponse', async (request, reply) => {
+    requestLog.write(request, reply);
+    // A principal that was cached, and whose session turned out to have ended.
+    if (reply.statusCode === 401 && request.principal) principals.forget(request.principal);
+  });
   fastify.addHook('onRoute', (route) => {
-    if (route.url === PUSH_ROUTE) route.bodyLimit = sync.bodyLimitBytes;
+    if (route.url !== PUSH_ROUTE) return;
+    route.bodyLimit = sync.bodyLimitBytes;
+    route.onRequest = (request, reply) => largeBodies.admit(request, reply);
+  });
+}
+
+/** Some clients declare JSON on requests that have no body, such as a logout. */
+function acceptEmptyJson(fastify: FastifyInstance): void {
+  const parse = fastify.getDefaultJsonParser('remove', 'remove');
+  fastify.removeContentTypeParser('application/json');
+  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else void parse(request, body as string, done);
   });
 }

@@ -5,6 +5,7 @@ import { UsersModule } from '../users/users.module.js';
 import { AccessTokens } from './access-tokens.js';
 import { AuthController } from './auth.controller.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { LargeBodies } from './large-bodies.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
 import { RefreshTokens } from './refresh-tokens.js';
@@ -19,6 +20,7 @@ import { SigningKeys } from './signing-keys.js';
   providers: [
     AccessTokens,
     JwtStrategy,
+    LargeBodies,
     PrincipalCache,
     PrincipalsService,
     RefreshTokens,

@@ -1,9 +1,12 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import jwt from 'jsonwebtoken';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
+import { IS_PUBLIC } from '../platform/http/public.decorator.js';
+import { RATE_LIMIT, type RouteBudget } from '../platform/http/rate-limits/rate-limit.decorator.js';
 import { accessTokenOf, JwtStrategy } from './jwt.strategy.js';
 import { PrincipalsService } from './principals.service.js';
 
@@ -22,6 +25,7 @@ declare module 'fastify' {
 export class AuthenticateGuard extends AuthGuard() {
   constructor(
     private readonly principals: PrincipalsService,
+    private readonly reflector: Reflector,
     strategy: JwtStrategy,
   ) {
     super({ session: false, property: 'principal', defaultStrategy: strategy.name });
@@ -30,9 +34,18 @@ export class AuthenticateGuard extends AuthGuard() {
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const token = accessTokenOf(request);
-    if (token === null) return true;
+    if (token === null || this.isForAnybody(context)) return true;
     request.principal = this.principals.findCached(token) ?? null;
     return request.principal !== null || Boolean(await super.canActivate(context));
+  }
+
+  /** Health must not depend on the database because a probe sends a token. */
+  private isForAnybody(context: ExecutionContext): boolean {
+    const places = [context.getHandler(), context.getClass()];
+    return (
+      this.reflector.getAllAndOverride<boolean | undefined>(IS_PUBLIC, places) === true &&
+      this.reflector.getAllAndOverride<RouteBudget | undefined>(RATE_LIMIT, places) === 'none'
+    );
   }
 
   override handleRequest<T = Principal | null>(

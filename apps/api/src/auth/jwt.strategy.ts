@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
-import jwt from 'jsonwebtoken';
 import { Strategy, type StrategyOptionsWithRequest } from 'passport-jwt';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
@@ -40,9 +39,8 @@ export class JwtStrategy extends PassportStrategy(NamedStrategy) {
       audience: TOKEN_AUDIENCE,
       passReqToCallback: true,
       secretOrKeyProvider: (_request, token: string, done) => {
-        const key = keys.find(keyIdOf(token)) ?? keys.current;
         // jsonwebtoken takes a KeyObject, which saves building one for each request.
-        done(null, key.key as unknown as string);
+        done(null, keys.keyOf(token) as unknown as string);
       },
     };
     super(options);
@@ -53,15 +51,5 @@ export class JwtStrategy extends PassportStrategy(NamedStrategy) {
     const token = accessTokenOf(request);
     if (!claims.success || token === null) throw new DomainError('unauthenticated');
     return this.principals.load(token, claims.data);
-  }
-}
-
-/** The `kid` of a token that nobody has verified yet. */
-function keyIdOf(token: string): string | undefined {
-  try {
-    return jwt.decode(token, { complete: true })?.header.kid;
-  } catch {
-    // Decoding throws on a payload that is not JSON; verifying refuses it.
-    return undefined;
   }
 }

@@ -19,7 +19,19 @@ interface Entry {
  */
 @Injectable()
 export class PrincipalCache {
-  private readonly entries = new LRUCache<string, Entry>({ max: MAX_ENTRIES });
+  private readonly entries = new LRUCache<string, Entry>({
+    max: MAX_ENTRIES,
+    onInsert: ({ principal }, token) => {
+      this.tokensOfUser.add(principal.userId, token);
+      this.tokensOfSession.add(principal.sessionId, token);
+    },
+    dispose: ({ principal }, token) => {
+      this.tokensOfUser.delete(principal.userId, token);
+      this.tokensOfSession.delete(principal.sessionId, token);
+    },
+  });
+  private readonly tokensOfUser = new TokenIndex();
+  private readonly tokensOfSession = new TokenIndex();
   private invalidations = 0;
 
   constructor(private readonly notices: Notices) {
@@ -58,12 +70,9 @@ export class PrincipalCache {
 
   private invalidate(payload: string): void {
     this.invalidations += 1;
-    const [kind, id] = payload.split(':');
-    for (const [token, { principal }] of this.entries.entries()) {
-      if (id === (kind === 'session' ? principal.sessionId : principal.userId)) {
-        this.entries.delete(token);
-      }
-    }
+    const [kind, id = ''] = payload.split(':');
+    const index = kind === 'session' ? this.tokensOfSession : this.tokensOfUser;
+    for (const token of index.get(id) ?? []) this.entries.delete(token);
   }
 
   private clear(): void {
@@ -75,4 +84,25 @@ export class PrincipalCache {
 /** By the wall clock, as tokens are: the one behind `LRUCache`'s `ttl` stands still while the machine sleeps. */
 function hasExpired({ expiresAt }: Entry): boolean {
   return expiresAt.getTime() <= Date.now();
+}
+
+/** Which tokens belong to an id, so that an announcement costs as much as it ends. */
+class TokenIndex {
+  private readonly tokens = new Map<string, Set<string>>();
+
+  get(id: string): readonly string[] {
+    return [...(this.tokens.get(id) ?? [])];
+  }
+
+  add(id: string, token: string): void {
+    const tokens = this.tokens.get(id);
+    if (tokens) tokens.add(token);
+    else this.tokens.set(id, new Set([token]));
+  }
+
+  delete(id: string, token: string): void {
+    const tokens = this.tokens.get(id);
+    tokens?.delete(token);
+    if (tokens?.size === 0) this.tokens.delete(id);
+  }
 }

@@ -16,6 +16,11 @@ export class PrincipalsService {
     return this.cache.find(token);
   }
 
+  /** For a principal whose session turned out to have ended. */
+  forget({ userId }: Principal): void {
+    this.cache.forgetUser(userId);
+  }
+
   /**
    * The principal of a token whose signature and times have been verified, as the database has it now.
    *

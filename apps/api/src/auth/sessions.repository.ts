@@ -19,6 +19,8 @@ interface NewSession {
   readonly refreshSalt: Uint8Array<ArrayBuffer>;
   readonly refreshKeyId: string;
   readonly lifetimeDays: number;
+  /** The database's clock, as in every other time of the row. */
+  readonly now: Date;
 }
 
 interface Rotation {
@@ -44,9 +46,9 @@ export class SessionsRepository {
   constructor(private readonly database: Database) {}
 
   /** Null when the user is gone. Holds the user's row to the end of the transaction, so that sign-ins follow each other. */
-  async lockUser(userId: string): Promise<{ isActive: boolean } | null> {
-    const rows = await this.prisma.$queryRaw<Array<{ isActive: boolean }>>`
-      SELECT is_active AS "isActive" FROM users WHERE id = ${userId}::uuid FOR NO KEY UPDATE`;
+  async lockUser(userId: string): Promise<{ isActive: boolean; now: Date } | null> {
+    const rows = await this.prisma.$queryRaw<Array<{ isActive: boolean; now: Date }>>`
+      SELECT is_active AS "isActive", clock_timestamp() AS now FROM users WHERE id = ${userId}::uuid FOR NO KEY UPDATE`;
     return rows[0] ?? null;
   }
 
@@ -55,7 +57,7 @@ export class SessionsRepository {
   }
 
   async create(session: NewSession): Promise<Session> {
-    const now = new Date();
+    const { now } = session;
     return this.prisma.session.create({
       data: {
         userId: session.userId,

@@ -43,7 +43,7 @@ export class SessionsService {
 
   /** Signs a device in; replaces its earlier session. Joins a current transaction. */
   async open(userId: string, device: Device | undefined, client: ClientInfo): Promise<OpenSession> {
-    const opened = await this.database.transaction(async () => {
+    return this.database.transaction(async () => {
       const user = await this.sessions.lockUser(userId);
       if (!user) throw new DomainError('invalid_credentials');
       if (!user.isActive) throw new DomainError('account_deactivated');
@@ -55,12 +55,12 @@ export class SessionsService {
         refreshSalt: randomBytes(SALT_BYTES),
         refreshKeyId: this.refreshTokens.currentKeyId,
         lifetimeDays: this.lifetime.ttlDays,
+        now: user.now,
       });
       await this.sessions.deleteBeyond(session, this.config.auth.sessionLimit);
+      this.database.afterCommit(() => this.principals.forgetUser(userId));
       return this.opened(session);
     });
-    this.principals.forgetUser(userId);
-    return opened;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import jwt from 'jsonwebtoken';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 
@@ -28,6 +29,21 @@ export class SigningKeys {
 
   find(id: string | undefined): SigningKey | undefined {
     return id === undefined ? undefined : this.byId.get(id);
+  }
+
+  /** The key that an access token says it was signed with, where it is known; else the current one. */
+  keyOf(accessToken: string): KeyObject {
+    return (this.find(keyIdOf(accessToken)) ?? this.current).key;
+  }
+}
+
+/** The `kid` of a token that nobody has verified yet. */
+function keyIdOf(token: string): string | undefined {
+  try {
+    return jwt.decode(token, { complete: true })?.header.kid;
+  } catch {
+    // Decoding throws on a payload that is not JSON; verifying refuses it.
+    return undefined;
   }
 }
 

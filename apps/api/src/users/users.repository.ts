@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Language } from '@rind/contracts';
-import { isUniqueViolation } from '../platform/database/database-errors.js';
+import { violatesIndex } from '../platform/database/database-errors.js';
 import { Database } from '../platform/database/database.js';
 import type { Prisma, User } from '../platform/database/generated/client.js';
 import { DomainError } from '../platform/errors/domain.error.js';
@@ -31,7 +31,9 @@ export class UsersRepository {
       });
       return id;
     } catch (error) {
-      if (isUniqueViolation(error)) throw new DomainError('email_already_used', { cause: error });
+      if (violatesIndex(error, 'users_email_key')) {
+        throw new DomainError('email_already_used', { cause: error });
+      }
       throw error;
     }
   }

@@ -1,17 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AuthResult } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { ApiProcess } from '../support/api-process.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
-
-const START_TIMEOUT_MS = 15_000;
-const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
 
 /** Something that is told apart from all other text, even in part. */
 const newSecret = (name: string) => `${name}-${randomBytes(18).toString('hex')}`;
@@ -32,82 +24,6 @@ function spellings(secret: string | Buffer): string[] {
   ];
 }
 
-/** The built API as it runs in production: a process of its own, all that it prints is kept. */
-class ApiProcess {
-  output = '';
-
-  private constructor(
-    readonly url: string,
-    private readonly child: ChildProcess,
-  ) {
-    child.stdout?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
-    child.stderr?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
-  }
-
-  static async start(environment: Record<string, string>): Promise<ApiProcess> {
-    const port = await findFreePort();
-    const child = spawn(process.execPath, [API_ENTRY], {
-      env: { PATH: process.env['PATH'], PORT: String(port), ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const api = new ApiProcess(`http://127.0.0.1:${port}/api/v1`, child);
-    try {
-      await api.untilReady();
-    } catch (error) {
-      await api.stop();
-      throw error;
-    }
-    return api;
-  }
-
-  async request<Body>(
-    method: string,
-    route: string,
-    { token, body }: { token?: string; body?: unknown } = {},
-  ): Promise<{ status: number; body: Body }> {
-    const response = await fetch(this.url + route, {
-      method,
-      headers: {
-        ...(token && { authorization: `Bearer ${token}` }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && {
-        body: typeof body === 'string' ? body : JSON.stringify(body),
-      }),
-    });
-    const text = await response.text();
-    return { status: response.status, body: (text && JSON.parse(text)) as Body };
-  }
-
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    const closed = once(this.child, 'close');
-    this.child.kill('SIGTERM');
-    await closed;
-  }
-
-  private async untilReady(): Promise<void> {
-    const deadline = AbortSignal.timeout(START_TIMEOUT_MS);
-    while (this.child.exitCode === null && !deadline.aborted) {
-      const answer = await fetch(`${this.url}/health/ready`, { signal: deadline }).catch(
-        () => null,
-      );
-      if (answer?.ok) return;
-      await delay(20);
-    }
-    throw new Error(`The API did not get ready:\n${this.output}`);
-  }
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 describe('secrets are written down nowhere', () => {
   const secrets = new Map<string, string | Buffer>();
   const email = `${randomUUID()}@example.com`;
@@ -117,7 +33,6 @@ describe('secrets are written down nowhere', () => {
   let dump: string;
 
   beforeAll(async () => {
-    if (!existsSync(API_ENTRY)) throw new Error('The API is not built: run `pnpm build` first.');
     database = await createTestDatabase();
     sql = new pg.Pool({ connectionString: database.url, max: 1 });
     const api = await ApiProcess.start({

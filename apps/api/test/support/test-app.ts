@@ -89,7 +89,8 @@ export class TestApp {
       },
       throwOnError: true,
     });
-    return { ...data, password, id: data.user.id } as Account;
+    const account = data as AuthResult & { accessToken: string; refreshToken: string };
+    return { ...account, password, id: account.user.id };
   }
 
   /** One request, answered as status, headers and parsed body: a problem unless another type is named. */
@@ -132,7 +133,7 @@ async function createTables(url: string, tables: readonly SyncTable[]): Promise<
         `"${column}" ${sqlTypes[type]} ${optional ? '' : 'NOT NULL'}`,
     );
     await client.query(`CREATE TABLE IF NOT EXISTS "${name}" (
-      user_id uuid NOT NULL REFERENCES sync_clocks ON DELETE CASCADE, id text NOT NULL,
+      user_id uuid NOT NULL REFERENCES sync_clocks ON DELETE CASCADE, id text COLLATE "C" NOT NULL,
       ${definitions.join(', ')}, version bigint NOT NULL, is_deleted boolean NOT NULL DEFAULT false,
       PRIMARY KEY (user_id, id));
       CREATE INDEX IF NOT EXISTS "${name}_version" ON "${name}" (user_id, version)`);

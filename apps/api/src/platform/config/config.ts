@@ -85,6 +85,9 @@ const Environment = z.object({
   DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
   JWT_SECRET: Secret.default(DEVELOPMENT_JWT_SECRET),
   JWT_SECRET_PREVIOUS: List.default([]),
+  PASSWORD_HASH_MEMORY_KIB: z.coerce.number().int().min(8192).max(1_048_576).default(19_456),
+  PASSWORD_HASH_TIME_COST: z.coerce.number().int().min(1).max(20).default(2),
+  PASSWORD_HASH_PARALLELISM: z.coerce.number().int().min(1).max(16).default(1),
   JWT_EXPIRES_IN: Duration.pipe(z.number().min(60, 'must be at least 60 seconds')).default(900),
   REFRESH_TTL_DAYS: Days.default(30),
   REFRESH_REUSE_WINDOW_SECONDS: z.coerce.number().int().min(0).max(3600).default(30),
@@ -202,6 +205,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       preparedStatements: env.DATABASE_PREPARED_STATEMENTS === 'on',
     },
     auth: {
+      /** Of argon2id. */
+      passwordHash: {
+        memoryKib: env.PASSWORD_HASH_MEMORY_KIB,
+        timeCost: env.PASSWORD_HASH_TIME_COST,
+        parallelism: env.PASSWORD_HASH_PARALLELISM,
+      },
       jwtSecret: env.JWT_SECRET,
       previousJwtSecrets: env.JWT_SECRET_PREVIOUS,
       accessTokenTtlSeconds: env.JWT_EXPIRES_IN,

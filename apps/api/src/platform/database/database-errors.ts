@@ -26,11 +26,18 @@ interface PrismaErrorMeta {
 interface AdapterCause {
   readonly kind: string;
   readonly originalCode?: string;
+  readonly constraint?: { readonly index?: string };
 }
 
 function adapterCause(error: Error): AdapterCause | undefined {
   const meta = 'meta' in error ? (error.meta as PrismaErrorMeta | undefined) : undefined;
-  return meta?.driverAdapterError?.cause;
+  const cause = meta?.driverAdapterError?.cause ?? error.cause;
+  return isAdapterCause(cause) ? cause : undefined;
+}
+
+/** The adapter's own error, which escapes Prisma from within a transaction, has it as its cause. */
+function isAdapterCause(cause: unknown): cause is AdapterCause {
+  return typeof cause === 'object' && cause !== null && 'kind' in cause;
 }
 
 const SERIALIZATION_FAILURE = '40001';
@@ -42,10 +49,9 @@ export function isRetryable(error: unknown): boolean {
   return state === SERIALIZATION_FAILURE || state === DEADLOCK_DETECTED;
 }
 
-export function isUniqueViolation(error: unknown): boolean {
-  return (
-    sqlState(error) === '23505' || (isError(error) && 'code' in error && error.code === 'P2002')
-  );
+/** Whether a row was refused because of this unique index. */
+export function violatesIndex(error: unknown, index: string): boolean {
+  return isError(error) && adapterCause(error)?.constraint?.index === index;
 }
 
 const connectionErrors = new Set([
@@ -72,9 +78,9 @@ const connectionFailureKinds = new Set([
 
 /**
  * Connection exception, refused sign-in, no such database, too many connections, a database closed
- * for maintenance, shut down or starting.
+ * for maintenance, shut down or starting; a statement or a lock that took too long.
  */
-const connectionStates = /^(08...|28...|3D000|53300|55000|57P0[1-5])$/;
+const connectionStates = /^(08...|28...|3D000|53300|55000|55P03|57014|57P0[1-5])$/;
 
 /** Messages of `pg` and `pg-pool`, which give these errors no code. */
 const connectionMessages = [

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Pool, type PoolClient, types } from 'pg';
+import { Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { isRetryable } from './database-errors.js';
@@ -35,16 +35,18 @@ const RETRY_DELAY_MS = 20;
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const TRANSACTION_TIMEOUT_MS = 30_000;
+/** A connection that waits for a lock is one that nobody else can use. */
+const LOCK_TIMEOUT_MS = 10_000;
 
 /** In one round trip. SET LOCAL holds behind a pooler in transaction mode, too. */
-const BEGIN = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}`;
+const BEGIN = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
 
 /**
  * The one connection pool, for Prisma and for hand-written SQL. Repositories ask it for "the
  * current client", so that they work in and out of a transaction; services open transactions.
  */
 @Injectable()
-export class Database implements OnModuleDestroy {
+export class Database implements OnApplicationShutdown {
   private readonly logger = new Logger(Database.name);
   private readonly pool: Pool;
   private readonly client: PrismaClient;
@@ -68,6 +70,9 @@ export class Database implements OnModuleDestroy {
     this.pool.on('error', (error) =>
       this.logger.warn({ err: error }, 'An idle database connection was lost'),
     );
+    // While a connection is lent out the pool does not listen, and an unheard error ends the process.
+    // Whoever uses it learns of the loss from the query that fails.
+    this.pool.on('connect', (connection) => connection.on('error', () => undefined));
     this.client = new PrismaClient({
       adapter: new PrismaPg(
         this.pool,
@@ -89,9 +94,10 @@ export class Database implements OnModuleDestroy {
     return current.prisma;
   }
 
-  /** The pool itself, for libraries that bring their own statements. */
-  get sharedPool(): Pool {
-    return this.pool;
+  /** For libraries that bring statements of their own; named ones only where names are allowed. */
+  query(query: QueryConfig): Promise<QueryResult> {
+    const { name, ...unnamed } = query;
+    return this.pool.query(name !== undefined && this.preparedStatements ? query : unnamed);
   }
 
   /** One block, committed when it returns and rolled back when it throws; joins a current one. */
@@ -115,8 +121,10 @@ export class Database implements OnModuleDestroy {
     else callback();
   }
 
-  /** One statement outside of any transaction. */
+  /** One statement, in the current transaction where there is one. */
   async run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+    const current = this.current.getStore();
+    if (current) return current.sql.run(statement, values);
     const { rows } = await this.pool.query(this.named(statement, values));
     return rows as Row[];
   }
@@ -132,7 +140,8 @@ export class Database implements OnModuleDestroy {
     return this.retrying((afterCommit) => this.attempt(work, afterCommit));
   }
 
-  async onModuleDestroy(): Promise<void> {
+  /** After the server has closed: requests under way still need it. */
+  async onApplicationShutdown(): Promise<void> {
     await this.client.$disconnect();
     await this.pool.end();
   }

@@ -34,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const refusal = toDomainError(error);
-    if (errorCodes[refusal.code].status >= 500) {
+    if (errorCodes[refusal.code].status >= 500 && !(error instanceof DomainError)) {
       this.logger.error(
         { err: error, requestId: request.id, code: refusal.code },
         'Request failed',

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type * as Argon2 from 'argon2';
+import { loadConfig } from '../config/config.js';
 import type { PasswordHasher } from './password-hasher.js';
 
 const PASSWORD = 'correct horse battery';
@@ -40,7 +41,7 @@ describe('hashing passwords', () => {
       verify: counted('verify', verify),
     }));
     const module = await import('./password-hasher.js');
-    hasher = new module.PasswordHasher();
+    hasher = new module.PasswordHasher(loadConfig({ DATABASE_URL: 'postgres://unused' }));
     hash = await hasher.hash(PASSWORD);
   });
   afterAll(() => {

@@ -2,9 +2,8 @@ import { availableParallelism } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { argon2id, hash, needsRehash, verify } from 'argon2';
 import pLimit from 'p-limit';
-
-/** OWASP's first recommendation for argon2id. Memory in KiB. */
-const PARAMETERS = { type: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+import type { Config } from '../config/config.js';
+import { InjectConfig } from '../config/config.module.js';
 
 /** More at once only adds waiting, and takes the cores from every other request. */
 const limit = pLimit(availableParallelism());
@@ -12,10 +11,17 @@ const limit = pLimit(availableParallelism());
 /** argon2id hashes in PHC format. At most one at a time per core; further calls wait their turn. */
 @Injectable()
 export class PasswordHasher {
-  private readonly decoy = this.hash('no account has this password');
+  private readonly parameters;
+  private readonly decoy: Promise<string>;
+
+  constructor(@InjectConfig() { auth }: Config) {
+    const { memoryKib, timeCost, parallelism } = auth.passwordHash;
+    this.parameters = { type: argon2id, memoryCost: memoryKib, timeCost, parallelism };
+    this.decoy = this.hash('no account has this password');
+  }
 
   hash(password: string): Promise<string> {
-    return limit(() => hash(password, PARAMETERS));
+    return limit(() => hash(password, this.parameters));
   }
 
   /**
@@ -30,6 +36,6 @@ export class PasswordHasher {
 
   /** Whether the hash was made with other parameters than today's. */
   isOutdated(passwordHash: string): boolean {
-    return needsRehash(passwordHash, PARAMETERS);
+    return needsRehash(passwordHash, this.parameters);
   }
 }

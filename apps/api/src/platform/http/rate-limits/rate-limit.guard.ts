@@ -1,10 +1,10 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { DomainError } from '../../errors/domain.error.js';
 import { addressKey } from '../client-address.js';
+import { enforce } from './enforce.js';
 import { RATE_LIMIT, type RouteBudget } from './rate-limit.decorator.js';
-import { type Budget, RateLimits, type RateLimitState } from './rate-limits.js';
+import { type Budget, RateLimits } from './rate-limits.js';
 
 /** Counts each request against its budget. Stands behind authentication, so that users are told apart. */
 @Injectable()
@@ -24,7 +24,7 @@ export class RateLimitGuard implements CanActivate {
     if (routeBudget === 'none') return true;
     const [budget, key] = budgetOf(request, routeBudget);
     const state = await this.rateLimits.consume(budget, key);
-    if (state) report(state, http.getResponse<FastifyReply>());
+    enforce(state, http.getResponse<FastifyReply>());
     return true;
   }
 }
@@ -38,13 +38,4 @@ function budgetOf(
   if (!principal) return ['anonymous', addressKey(ip)];
   if (routeBudget === 'sync') return ['sync', principal.sessionId];
   return ['user', `${principal.userId}:${principal.sessionId}`];
-}
-
-/** Header fields of draft-ietf-httpapi-ratelimit-headers. */
-function report(state: RateLimitState, reply: FastifyReply): void {
-  reply.header('ratelimit-policy', `"${state.budget}";q=${state.limit};w=60`);
-  reply.header('ratelimit', `"${state.budget}";r=${state.remaining};t=${state.resetSeconds}`);
-  if (state.isExceeded) {
-    throw new DomainError('rate_limited', { retryAfterSeconds: state.resetSeconds });
-  }
 }

@@ -53,6 +53,14 @@ export class RateLimits {
       throw refusal;
     }
   }
+
+  /** What the next request would meet, without taking it; null when that is not known or not limited. */
+  async peek(budget: Budget, key: string): Promise<RateLimitState | null> {
+    const limiter = this.limiters[budget];
+    const found = await limiter?.get(key);
+    if (!limiter || !found) return null;
+    return stateOf(budget, limiter, found, found.consumedPoints >= limiter.points);
+  }
 }
 
 function inMemory(budget: Budget, points: number): RateLimiterAbstract | null {
@@ -69,7 +77,8 @@ function inPostgres(
   return points === 0
     ? null
     : new RateLimiterPostgres({
-        storeClient: database.sharedPool,
+        storeClient: database,
+        storeType: 'pool',
         tableName: 'rate_limits',
         // The migrations create it.
         tableCreated: true,
