@@ -1,26 +1,16 @@
-import { type ColumnDefinition, type SyncTable, syncTables } from '@rind/contracts';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type SyncTable, syncTables } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { createMigration } from '../../../../prisma/migrate/create.js';
+import { deployMigrations } from '../../../../prisma/migrate/deploy.js';
+import { projectPaths, type ProjectPaths } from '../../../../prisma/migrate/project-files.js';
+import { SyncSession } from '../support/sync-session.js';
+import { faultsOf } from '../support/synced-tables.js';
+import { TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
-
-const sqlTypes = {
-  string: 'text',
-  number: 'double precision',
-  boolean: 'boolean',
-  json: 'text',
-} as const;
-
-/** Columns that the engine keeps beside those of the registry. */
-const bookkeeping = {
-  user_id: 'uuid not null',
-  id: 'text C not null',
-  version: 'bigint not null',
-  is_deleted: 'boolean not null',
-} as const;
-
-/** Ids sort by bytes: other collations change with the operating system, and corrupt the index. */
-const expectedColumn = ({ type, optional, references }: ColumnDefinition) =>
-  `${sqlTypes[type]} ${references === undefined ? '' : 'C '}${optional ? 'null' : 'not null'}`;
 
 /** Holds the registry against the migrated database; the drift check holds that against the Prisma schema. */
 describe('synced tables', () => {
@@ -37,97 +27,149 @@ describe('synced tables', () => {
     await database.drop();
   });
 
-  const column = async <T>(query: string, ...values: unknown[]): Promise<T[]> => {
-    const { rows } = await sql.query<{ value: T }>(query, values);
-    return rows.map(({ value }) => value);
-  };
-
-  /** Sentences on what is missing or wrong; none when the table is as its registry entry says. */
-  async function faultsOf(table: SyncTable): Promise<string[]> {
-    const { rows } = await sql.query<{ name: string; definition: string }>(
-      `SELECT attname AS name, format_type(atttypid, atttypmod) || CASE WHEN collname = 'C' THEN ' C' ELSE '' END ||
-              CASE WHEN attnotnull THEN ' not null' ELSE ' null' END AS definition
-       FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation
-       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-      [table.name],
-    );
-    if (rows.length === 0) {
-      return [
-        `The table ${table.name} is in the registry, but not in the database: add a Prisma model and a migration.`,
-      ];
-    }
-    const actual = new Map(rows.map(({ name, definition }) => [name, definition]));
-    const expected = new Map<string, string>([
-      ...Object.entries(bookkeeping),
-      ...Object.entries(table.columns).map(
-        ([name, definition]) => [name, expectedColumn(definition)] as const,
-      ),
-    ]);
-    const faults: string[] = [];
-    for (const [name, definition] of expected) {
-      const found = actual.get(name);
-      if (found === undefined)
-        faults.push(`${table.name}.${name} is missing in the database: expected ${definition}.`);
-      else if (found !== definition)
-        faults.push(`${table.name}.${name} is ${found} in the database: expected ${definition}.`);
-    }
-    for (const name of actual.keys()) {
-      if (!expected.has(name))
-        faults.push(`${table.name}.${name} is in the database, but not in the registry.`);
-    }
-    return faults;
-  }
-
   test.each(syncTables.map((table) => [table.name, table] as const))(
-    '%s has the columns of the registry',
+    '%s is in the database as in the registry',
     async (_name, table) => {
-      expect(await faultsOf(table)).toEqual([]);
-    },
-  );
-
-  test('what is missing is said in a sentence', async () => {
-    const [projects] = syncTables;
-    const faults = await Promise.all([
-      faultsOf({ ...projects!, name: 'invoices' }),
-      faultsOf({ ...projects!, columns: { ...projects!.columns, colour: { type: 'string' } } }),
-      faultsOf({ ...projects!, columns: { ...projects!.columns, name: { type: 'number' } } }),
-    ]);
-    expect(faults.flat()).toEqual([
-      'The table invoices is in the registry, but not in the database: add a Prisma model and a migration.',
-      'projects.colour is missing in the database: expected text not null.',
-      'projects.name is text not null in the database: expected double precision not null.',
-    ]);
-  });
-
-  test.each(syncTables.map(({ name }) => [name]))(
-    '%s is keyed, indexed and owned by user',
-    async (name) => {
-      const indexes = await column<string>(
-        `SELECT CASE WHEN indisunique THEN 'unique ' ELSE '' END || pg_get_indexdef(indexrelid, 1, true) || ', ' || coalesce(pg_get_indexdef(indexrelid, 2, true), '')
-              AS value FROM pg_index WHERE indrelid = to_regclass($1)`,
-        name,
-      );
-      expect(indexes).toEqual(expect.arrayContaining(['unique user_id, id', 'user_id, version']));
-      for (const index of indexes.filter((text) => text.startsWith('unique'))) {
-        expect(index).toMatch(/^unique user_id, /);
-      }
-      // No foreign key among synced tables: a child may arrive before its parent (hazard H10).
-      const references = await column<string>(
-        `SELECT pg_get_constraintdef(oid) AS value FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'f'`,
-        name,
-      );
-      expect(references).toEqual([
-        'FOREIGN KEY (user_id) REFERENCES sync_clocks(user_id) ON UPDATE CASCADE ON DELETE CASCADE',
-      ]);
+      expect(await faultsOf(sql, table)).toEqual([]);
     },
   );
 
   test('every table that hangs on a clock is in the registry', async () => {
-    const tables = await column<string>(
-      `SELECT conrelid::regclass::text AS value FROM pg_constraint
+    const { rows } = await sql.query<{ name: string }>(
+      `SELECT conrelid::regclass::text AS name FROM pg_constraint
        WHERE contype = 'f' AND confrelid = 'sync_clocks'::regclass
          AND conrelid <> 'sync_answers'::regclass`,
     );
-    expect(new Set(tables)).toEqual(new Set(syncTables.map(({ name }) => name)));
+    expect(new Set(rows.map(({ name }) => name))).toEqual(
+      new Set(syncTables.map(({ name }) => name)),
+    );
+  });
+
+  test('what is missing is said in a sentence', async () => {
+    const projects = syncTables[0]!;
+    await sql.query(`CREATE TABLE careless (
+      user_id uuid NOT NULL, id text NOT NULL UNIQUE, name text, extra integer,
+      version bigint NOT NULL, is_deleted boolean NOT NULL, project_id text REFERENCES roles)`);
+    const careless = {
+      ...projects,
+      name: 'careless',
+      columns: {
+        name: { type: 'number' },
+        project_id: { type: 'string', references: 'projects' },
+        colour: { type: 'string' },
+      },
+    } as const satisfies SyncTable;
+    const faults = [
+      ...(await faultsOf(sql, { ...projects, name: 'invoices' })),
+      ...(await faultsOf(sql, careless)),
+    ];
+    expect(faults).toEqual([
+      'The table invoices is in the registry, but not in the database: add a Prisma model and a migration.',
+      'careless.id is text not null in the database: expected text collate "C" not null.',
+      'careless.name is text null in the database: expected double precision not null.',
+      'careless.project_id is text null in the database: expected text collate "C" not null.',
+      'careless.colour is missing in the database: expected text not null.',
+      'careless.extra is in the database, but not in the registry.',
+      'careless needs the primary key (user_id, id).',
+      'careless needs an index on (user_id, version).',
+      'The unique index of careless on (id) must begin with user_id.',
+      'careless.user_id must reference sync_clocks(user_id) and cascade on delete.',
+      'careless must not have the foreign key: FOREIGN KEY (project_id) REFERENCES roles(name).',
+    ]);
+    await sql.query('DROP TABLE careless');
+  });
+});
+
+/** Step 1 of docs/sync.md: the declaration. */
+const notes: SyncTable = {
+  name: 'notes',
+  recordName: 'Note',
+  since: 2,
+  conflictPolicy: 'reject',
+  clientMay: { create: true, delete: true },
+  columns: {
+    body: { type: 'string', maxLength: 10_000 },
+    pinned: { type: 'boolean' },
+    task_id: { type: 'string', optional: true, references: 'tasks', indexed: true },
+  },
+};
+
+/** Step 2: the Prisma model, and its name in that of the clock. */
+const model = `
+model Note {
+  userId    String  @map("user_id") @db.Uuid
+  id        String
+  body      String
+  pinned    Boolean
+  taskId    String? @map("task_id")
+  version   BigInt
+  isDeleted Boolean @default(false) @map("is_deleted")
+
+  clock SyncClock @relation(fields: [userId], references: [userId], onDelete: Cascade)
+
+  @@id([userId, id])
+  @@index([userId, version])
+  @@index([userId, taskId])
+  @@map("notes")
+}
+`;
+
+describe('a third table, added in the three steps of docs/sync.md', () => {
+  let folder: string;
+  let paths: ProjectPaths;
+  let database: TestDatabase;
+  let rind: TestApp;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'rind-third-table-'));
+    paths = {
+      schemaFile: path.join(folder, 'schema.prisma'),
+      migrationsDir: path.join(folder, 'migrations'),
+    };
+    await cp(projectPaths.migrationsDir, paths.migrationsDir, { recursive: true });
+    const schema = await readFile(projectPaths.schemaFile, 'utf8');
+    await writeFile(
+      paths.schemaFile,
+      schema.replace('  tasks    Task[]\n', '  tasks    Task[]\n  notes    Note[]\n') + model,
+    );
+    database = await createTestDatabase();
+    // Step 3: the migration, in which ids get their byte order.
+    const migration = await createMigration({ serverUrl: database.url, name: 'add_notes', paths });
+    const sql = migration!.sql.replaceAll(/("id"|"task_id") TEXT/g, '$1 TEXT COLLATE "C"');
+    await writeFile(migration!.file, sql);
+    await deployMigrations({ databaseUrl: database.url, paths });
+    rind = await TestApp.start({ database, tables: [...syncTables, notes] });
+  });
+  afterAll(async () => {
+    await rind.stop();
+    await database.drop();
+    await rm(folder, { recursive: true });
+  });
+
+  test('is complete', async () => {
+    const sql = new pg.Client({ connectionString: database.url });
+    await sql.connect();
+    expect(await faultsOf(sql, notes)).toEqual([]);
+    await sql.end();
+  });
+
+  test('syncs, cascades and belongs to its user', async () => {
+    const session = await SyncSession.open(rind);
+    const stranger = await SyncSession.open(rind);
+    const note = { id: 'n', body: 'Hello', pinned: true, task_id: 't' };
+    const { rows } = await session.write({
+      tasks: { created: [{ id: 't', title: 'Task' }] },
+      notes: { created: [note] },
+    });
+    expect(rows('notes')).toEqual([note]);
+    expect((await stranger.pull('')).rows('notes')).toEqual([]);
+    const { deleted } = await session.write({ tasks: { deleted: ['t'] } });
+    expect(deleted('notes')).toEqual(['n']);
+  });
+
+  test('stands in the schema that clients read', async () => {
+    const { accessToken: token } = await rind.signUp();
+    const { body } = await rind.request<{ version: number }>('GET', '/sync/schema', { token });
+    expect(body.version).toBe(2);
   });
 });
