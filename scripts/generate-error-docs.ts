@@ -9,7 +9,6 @@ const introduction = `# Error codes
 Every error answer is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with the content type
 \`application/problem+json\`. Its \`code\` is stable: decide by it, never by \`title\` or \`detail\`. A failed validation
 also lists \`errors\`, each with a JSON pointer into the request. \`requestId\` finds the request in the server's log.
-The acknowledgements of the socket carry the same codes.
 `;
 
 const sections = Object.entries(errorCodes)
