@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { SignInService } from '../apps/api/dist/auth/sign-in.service.js';
 import { createApp } from '../apps/api/dist/create-app.js';
 import { loadConfig } from '../apps/api/dist/platform/config/config.js';
 import { Database } from '../apps/api/dist/platform/database/database.js';
 import { SyncService } from '../apps/api/dist/sync/sync.service.js';
 import { UsersService } from '../apps/api/dist/users/users.service.js';
+import { findDatabaseUrl, howToNameDatabase } from './database-url.ts';
 
 const help = `Fills a development database with something to look at. May be run again: it restores its own rows
 and leaves all others alone.
 
-  pnpm db:seed
+  npm run db:seed
 
 Environment (also read from .env):
-  DATABASE_URL     the migrated database; by default that of a running \`pnpm start\`
+  DATABASE_URL     the migrated database; by default that of a running \`npm start\`
   RIND_DATA_DIR    where that one keeps its address; by default .data
 
 Refused with NODE_ENV=production: the password of its users is public.
@@ -176,21 +176,15 @@ class Seeder {
   ${admin.email} (admin), ${ada.email} (phone and tablet), ${ben.email}
 
 A conflict to look at: Ada's phone changed the task demo-roof after her tablet last pulled. The tablet's
-push is refused with 409 sync_conflict. With an access token of Ada's in $TOKEN:
+push is refused with 409 sync_conflict:
 
-  curl -s localhost:3000/api/v1/sync/push -H "Authorization: Bearer $TOKEN" \\
-    -H 'Content-Type: application/json' -d '${JSON.stringify(conflict)}'
+  API=http://localhost:${process.env['PORT'] || 3000}/api/v1
+  TOKEN=$(curl -s $API/auth/login -H 'Content-Type: application/json' \\
+    -d '${JSON.stringify({ email: ada.email, password: PASSWORD })}' | sed -nE 's/.*"accessToken":"([^"]+)".*/\\1/p')
+  curl -s $API/sync/push -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+    -d '${JSON.stringify(conflict)}'
 `);
   }
-}
-
-function databaseUrl(): string {
-  const given = process.env['DATABASE_URL'];
-  if (given) return given;
-  const root = join(import.meta.dirname, '..');
-  const file = join(process.env['RIND_DATA_DIR'] || join(root, '.data'), 'database-url');
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
-  throw new Error('Set DATABASE_URL, or start Rind first: pnpm start');
 }
 
 async function seed(): Promise<void> {
@@ -199,11 +193,13 @@ async function seed(): Promise<void> {
       'The seed is refused with NODE_ENV=production: the password of its users is public.',
     );
   }
+  const databaseUrl = findDatabaseUrl(process.env);
+  if (databaseUrl === undefined) throw new Error(howToNameDatabase);
   const config = loadConfig({
     // The seed issues tokens to nobody, so that any secret serves.
     JWT_SECRET: randomUUID(),
     LOG_LEVEL: 'warn',
-    DATABASE_URL: databaseUrl(),
+    DATABASE_URL: databaseUrl,
   });
   const app = await createApp(config);
   try {

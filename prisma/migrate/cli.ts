@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { databaseUrlFrom } from './connection.ts';
+import { databaseUrlFrom, findDatabaseUrl, howToNameDatabase } from '../database-url.ts';
 import { createMigration } from './create.ts';
 import { deployMigrations } from './deploy.ts';
 import { databaseDrift, schemaDrift } from './drift.ts';
@@ -28,6 +28,8 @@ const help = `Migrations of the database, with Prisma's schema engine and its _p
 Environment (also read from .env):
   DATABASE_URL          postgresql://user:password@host:5432/database?schema=public&sslmode=verify-full
   DATABASE_DIRECT_URL   used instead if set: the server itself when DATABASE_URL is a pooler
+  RIND_DATA_DIR         where a running npm start keeps the address of its database, which is
+                        used when neither is set; by default .data
   TEST_DATABASE_URL     server for the throw-away databases of create and drift; otherwise that of
                         DATABASE_URL, or an embedded PostgreSQL when neither is set
 `;
@@ -149,12 +151,8 @@ async function resolve(args: string[]): Promise<number> {
 }
 
 function requireDatabaseUrl(): string {
-  const databaseUrl = databaseUrlFrom(env);
-  if (databaseUrl === undefined) {
-    throw new MigrateError(
-      'Set DATABASE_URL, for example postgresql://rind:password@localhost:5432/rind',
-    );
-  }
+  const databaseUrl = findDatabaseUrl(env);
+  if (databaseUrl === undefined) throw new MigrateError(howToNameDatabase);
   return databaseUrl;
 }
 

@@ -15,14 +15,6 @@ export interface ConnectionTarget {
   schema: string;
 }
 
-/**
- * Migrations hold locks that belong to a session, which a pooler in transaction mode does not keep:
- * so the direct address comes first.
- */
-export function databaseUrlFrom(env: NodeJS.ProcessEnv): string | undefined {
-  return env['DATABASE_DIRECT_URL'] || env['DATABASE_URL'] || undefined;
-}
-
 /** @throws MigrateError when the text is not a PostgreSQL URL that names a database */
 export function parseDatabaseUrl(databaseUrl: string): ConnectionTarget {
   if (!URL.canParse(databaseUrl)) {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { databaseUrlFrom } from './connection.ts';
+import { databaseUrlFrom } from '../database-url.ts';
 
 export interface ThrowawayServerOptions {
   env: NodeJS.ProcessEnv;

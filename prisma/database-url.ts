@@ -1,0 +1,24 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/**
+ * Migrations hold locks that belong to a session, which a pooler in transaction mode does not keep:
+ * so the direct address comes first.
+ */
+export function databaseUrlFrom(env: NodeJS.ProcessEnv): string | undefined {
+  return env['DATABASE_DIRECT_URL'] || env['DATABASE_URL'] || undefined;
+}
+
+/** The database that a command works on: that of the environment, else that of a running `npm start`. */
+export function findDatabaseUrl(env: NodeJS.ProcessEnv): string | undefined {
+  return databaseUrlFrom(env) ?? embeddedDatabaseUrl(env);
+}
+
+export const howToNameDatabase =
+  'Start Rind first (npm start), or set DATABASE_URL, for example postgresql://rind:password@localhost:5432/rind';
+
+function embeddedDatabaseUrl(env: NodeJS.ProcessEnv): string | undefined {
+  const dataDir = env['RIND_DATA_DIR'] || path.join(import.meta.dirname, '../.data');
+  const file = path.join(dataDir, 'database-url');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}
