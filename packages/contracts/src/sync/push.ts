@@ -23,11 +23,9 @@ export type AcceptedPushBody = z.infer<typeof AcceptedPushBody>;
 export const PushBody = z
   .object({
     changes: PushedChanges,
-    lastPulledAt: z
-      .int()
-      .min(0)
-      .nullable()
-      .meta({ description: '`timestamp` of the pull just made' }),
+    lastPulledAt: z.int().min(0).nullable().optional().meta({
+      description: '`timestamp` of the pull just made; null for a device that has not pulled yet',
+    }),
   })
   .meta({ id: 'PushBody' });
 export type PushBody = z.infer<typeof PushBody>;

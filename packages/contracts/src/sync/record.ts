@@ -39,29 +39,26 @@ const pushedRecord = (table: SyncTable) =>
     })
     .meta({ id: `${table.recordName}PushRecord` });
 
-function changesOf(
-  tables: readonly SyncTable[],
-  record: (table: SyncTable) => z.ZodType,
-  suffix: string,
-) {
-  return Object.fromEntries(
-    tables.map((table) => {
-      const rows = z.array(record(table));
-      const changes = z
-        .object({ created: rows, updated: rows, deleted: z.array(RecordId) })
-        .meta({ id: `${table.recordName}${suffix}` });
-      return [table.name, changes];
-    }),
-  );
+function listsOf(record: z.ZodType) {
+  const rows = z.array(record);
+  return z.object({ created: rows, updated: rows, deleted: z.array(RecordId) });
 }
 
+const byTable = <Schema extends z.ZodType>(schemaOf: (table: SyncTable) => Schema) =>
+  Object.fromEntries(syncTables.map((table) => [table.name, schemaOf(table)]));
+
 /** Changes of an answer to a pull, by table. */
-export const pulledChanges = (tables: readonly SyncTable[]) =>
-  z.object(changesOf(tables, pulledRecord, 'PulledChanges'));
+export const PulledChanges = z.object(
+  byTable((table) => listsOf(pulledRecord(table)).meta({ id: `${table.recordName}PulledChanges` })),
+);
 
 /** Changes of a well-formed push, by table; what the server accepts beyond it, it repairs. */
-export const pushedChanges = (tables: readonly SyncTable[]) =>
-  z.object(changesOf(tables, pushedRecord, 'PushedChanges')).partial();
-
-export const PulledChanges = pulledChanges(syncTables);
-export const PushedChanges = pushedChanges(syncTables);
+export const PushedChanges = z
+  .object(
+    byTable((table) =>
+      listsOf(pushedRecord(table))
+        .partial()
+        .meta({ id: `${table.recordName}PushedChanges` }),
+    ),
+  )
+  .partial();

@@ -109,9 +109,9 @@ export type ProjectPushRecord = {
 };
 
 export type ProjectPushedChanges = {
-    created: Array<ProjectPushRecord>;
-    deleted: Array<string>;
-    updated: Array<ProjectPushRecord>;
+    created?: Array<ProjectPushRecord>;
+    deleted?: Array<string>;
+    updated?: Array<ProjectPushRecord>;
 };
 
 export type ProjectRecord = {
@@ -151,9 +151,9 @@ export type PushBody = {
         tasks?: TaskPushedChanges;
     };
     /**
-     * `timestamp` of the pull just made
+     * `timestamp` of the pull just made; null for a device that has not pulled yet
      */
-    lastPulledAt: number | null;
+    lastPulledAt?: number | null;
 };
 
 export type PushResult = {
@@ -257,9 +257,9 @@ export type TaskPushRecord = {
 };
 
 export type TaskPushedChanges = {
-    created: Array<TaskPushRecord>;
-    deleted: Array<string>;
-    updated: Array<TaskPushRecord>;
+    created?: Array<TaskPushRecord>;
+    deleted?: Array<string>;
+    updated?: Array<TaskPushRecord>;
 };
 
 export type TaskRecord = {
