@@ -1,4 +1,4 @@
-import type { ProblemFault, PushWarning, SyncTable } from '@rind/contracts';
+import type { ColumnDefinition, ProblemFault, PushWarning, SyncTable } from '@rind/contracts';
 import { jsonPointer } from '../platform/errors/json-pointer.js';
 
 export type WarningCode = PushWarning['code'];
@@ -11,7 +11,7 @@ export interface Place {
 
 /** What a warning is about. */
 interface Subject {
-  readonly table: Pick<SyncTable, 'name'>;
+  readonly table: Pick<SyncTable, 'name'> & Partial<Pick<SyncTable, 'columns'>>;
   readonly place?: Place;
   readonly id?: string | null;
   readonly column?: string;
@@ -20,20 +20,19 @@ interface Subject {
 /** A push of millions of faults must not fill the memory with their descriptions. */
 const MAX_WARNINGS = 100;
 
-const messages: Record<WarningCode, string> = {
-  unknown_table: 'This table is not synced; its changes are ignored',
-  unknown_column: 'The table has no such column; it is ignored',
-  wrong_type: 'The value has the wrong type; what WatermelonDB would read is stored',
-  not_a_record: 'Expected an object; it is left out',
-  invalid_id: 'An id has 1 to 64 characters of A-Z a-z 0-9 _ . -; the entry is left out',
-  too_long: 'The text is longer than its limit; the record is left out',
-  unstorable_text: 'NUL characters and lone surrogates are removed',
-  invalid_json: 'The text is not JSON; it is stored as it is',
-  create_refused: 'Clients may not create rows of this table; the next pull removes it',
-  update_refused: 'Clients may not write this column; the next pull restores it',
-  delete_refused: 'Clients may not delete rows of this table; the next pull restores it',
-  deleted_before:
-    'The record was deleted before; the update is ignored, and the next pull deletes it',
+const messages: Record<WarningCode, (column?: ColumnDefinition) => string> = {
+  unknown_table: () => 'No synced table has this name; GET /sync/schema lists them',
+  unknown_column: () => 'The table has no such column; GET /sync/schema lists them',
+  wrong_type: (column) => `Expected ${column?.type}${column?.optional ? ' or null' : ''}`,
+  not_a_record: () => 'Expected an object',
+  invalid_id: () => 'An id has 1 to 64 characters of A-Z a-z 0-9 _ . -',
+  too_long: (column) => `Longer than ${column?.maxLength} characters`,
+  unstorable_text: () => 'Contains NUL characters or lone surrogates',
+  invalid_json: () => 'The text is not JSON',
+  create_refused: () => 'Clients may not create rows of this table; the next pull removes it',
+  update_refused: () => 'Clients may not write this column; the next pull restores it',
+  delete_refused: () => 'Clients may not delete rows of this table; the next pull restores it',
+  deleted_before: () => 'The record was deleted before; the next pull deletes it',
 };
 
 /** What was repaired, ignored or refused in a push: the first ones in full, all of them counted by code. */
@@ -56,7 +55,7 @@ export class PushWarnings {
       id: id && id.slice(0, 64),
       ...(column !== undefined && { column: column.slice(0, 64) }),
       code,
-      message: messages[code],
+      message: messages[code](column === undefined ? undefined : table.columns?.[column]),
       pointer: pointerTo(subject),
     });
   }

@@ -63,7 +63,11 @@ export class PushService {
     const warnings = new PushWarnings(push.warnings);
     const plan = planPush(push, situation.found, warnings);
     if (plan.conflicts.length > 0) {
-      throw new DomainError('sync_conflict', { faults: plan.conflicts.slice(0, MAX_FAULTS) });
+      throw new DomainError('sync_conflict', {
+        detail:
+          'Records were changed or deleted on the server after lastPulledAt; nothing was applied',
+        faults: plan.conflicts.slice(0, MAX_FAULTS),
+      });
     }
     this.refuseInStrictMode(warnings);
 

@@ -33,7 +33,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    const refusal = toDomainError(error);
+    const refusal = toDomainError(error, request);
     if (errorCodes[refusal.code].status >= 500 && !(error instanceof DomainError)) {
       this.logger.error(
         { err: error, requestId: request.id, code: refusal.code },
@@ -44,7 +44,7 @@ export class ProblemFilter implements ExceptionFilter {
   }
 }
 
-function toDomainError(error: unknown): DomainError {
+function toDomainError(error: unknown, request: FastifyRequest): DomainError {
   if (error instanceof DomainError) return error;
   if (isDatabaseUnavailable(error)) {
     return new DomainError('service_unavailable', {
@@ -53,10 +53,24 @@ function toDomainError(error: unknown): DomainError {
   }
   const status = statusOf(error);
   const code = status === undefined ? undefined : codeOfStatus[status];
-  if (code !== undefined) return new DomainError(code);
+  if (code !== undefined) return new DomainError(code, detailOf(code, request));
   // Any other refusal of the framework is about the request, not about this server.
   if (status !== undefined && status < 500) return new DomainError('malformed_request');
   return new DomainError('internal_error');
+}
+
+/** What the caller can do with, where the framework refused the request. */
+function detailOf(
+  code: ErrorCode,
+  { method, url, routeOptions }: FastifyRequest,
+): { detail?: string } {
+  if (code === 'not_found') {
+    return { detail: `There is no route ${method} ${url.split('?', 1)[0]}` };
+  }
+  if (code === 'payload_too_large') {
+    return { detail: `The body may have at most ${routeOptions.bodyLimit} bytes` };
+  }
+  return {};
 }
 
 /** Nest's exceptions have a method for it, Fastify's errors (`FST_ERR_…`) a property. */

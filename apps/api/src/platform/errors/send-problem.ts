@@ -8,7 +8,7 @@ export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { status, title, meaning } = errorCodes[code];
+  const { status, title, meaning, action } = errorCodes[code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
   // RFC 9110 wants every 401 to name a scheme.
   if (status === 401) reply.header('www-authenticate', 'Bearer');
@@ -16,7 +16,7 @@ export function sendProblem(
     type: `urn:rind:problem:${code}`,
     title,
     status,
-    detail: detail ?? meaning,
+    detail: detail ?? `${meaning} ${action}`,
     instance: request.url.split('?', 1)[0] ?? '/',
     code,
     requestId: request.id,

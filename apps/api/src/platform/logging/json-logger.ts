@@ -14,6 +14,9 @@ const secretNames = [
   'token',
 ];
 
+/** Where Nest tells at every start how it put the application together. */
+const wiring = new Set(['InstanceLoader', 'RouterExplorer', 'RoutesResolver']);
+
 /** Nest's logger as JSON lines by pino: `logger.warn({ userId }, 'What happened')`, or just text. */
 export class JsonLogger implements LoggerService {
   private readonly pino: Logger;
@@ -35,7 +38,8 @@ export class JsonLogger implements LoggerService {
   }
 
   log(message: unknown, ...parameters: unknown[]): void {
-    this.write('info', message, parameters);
+    const isWiring = wiring.has(String(parameters.at(-1)));
+    this.write(isWiring ? 'debug' : 'info', message, parameters);
   }
 
   error(message: unknown, ...parameters: unknown[]): void {
