@@ -156,7 +156,7 @@ function announce(settings: Settings, running: Running): void {
 Rind is running.
 
   API        ${origin}/api/v1
-  Reference  ${origin}/docs
+  Reference  ${origin}/docs (OpenAPI: ${origin}/api/v1/openapi.json)
   Health     ${origin}/api/v1/health/ready
   Mails      ${mails}
   Database   ${database}
