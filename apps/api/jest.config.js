@@ -30,6 +30,7 @@ const shared = {
   moduleNameMapper: {
     // The sources, so that tests need no build.
     '^@rind/(contracts|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
+    '^@rind/sdk/watermelon$': '<rootDir>/../../packages/sdk/src/watermelon/index.ts',
     // Sources name each other by the file that the compiler will write. Packages keep their own .js files.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
   },
