@@ -32,6 +32,12 @@ afterEach(async () => {
 
 const send = (body = 'body') => fetch(`${proxy.url}/some/push?a=b`, { method: 'POST', body });
 
+test('passes everything after disarm', async () => {
+  proxy.loseAnswer('/push');
+  proxy.disarm();
+  expect((await send()).status).toBe(201);
+});
+
 test('passes what no fault strikes', async () => {
   proxy.loseAnswer('/pull');
   const answer = await send();

@@ -124,6 +124,11 @@ export class FaultyProxy {
     return { statuses: promise };
   }
 
+  /** Takes back the faults that have not struck. */
+  disarm(): void {
+    this.#armed.length = 0;
+  }
+
   #arm(path: string, strike: (exchange: Exchange, struck: () => void) => Promise<void>): Fault {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#armed.push({ path, strike: (exchange) => strike(exchange, resolve) });
