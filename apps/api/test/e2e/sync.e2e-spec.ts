@@ -73,6 +73,14 @@ describe('sync over HTTP', () => {
       expect(body.timestamp).toBe(second.body.timestamp);
     });
 
+    test('first pulls name no deleted rows (rule 6)', async () => {
+      const session = await Session.open();
+      await session.write({ projects: { created: [project('p')] } });
+      await session.write({ projects: { deleted: ['p'] } });
+      const { body } = await session.pull('');
+      expect(body.changes['projects']).toEqual({ created: [], updated: [], deleted: [] });
+    });
+
     test('cuts fractions of a cursor, as the client does (rule 3)', async () => {
       const session = await Session.open();
       const { body } = await session.write({ projects: { created: [project('a')] } });
@@ -138,6 +146,8 @@ describe('sync over HTTP', () => {
 
     test('a cursor below the floor gets everything, to replace what the device has (rule 19)', async () => {
       const session = await Session.open();
+      // Older than the cursor, and still part of the full data set.
+      await session.write({ projects: { created: [project('old')] } });
       const before = session.cursor;
       await session.write({ projects: { created: [project('a')] } });
       await rind.sql.query('UPDATE sync_clocks SET floor = version WHERE user_id = $1', [
@@ -145,7 +155,7 @@ describe('sync over HTTP', () => {
       ]);
       const { body, rows } = await session.pull(`lastPulledAt=${before}`);
       expect(body.experimentalStrategy).toBe('replacement');
-      expect(rows('projects')).toHaveLength(1);
+      expect(rows('projects')).toHaveLength(2);
       expect(body.changes['tasks']).toEqual({ created: [], updated: [], deleted: [] });
       expect((await session.pull()).body.experimentalStrategy).toBeUndefined();
     });
@@ -360,6 +370,20 @@ describe('sync over HTTP', () => {
         [project('p')],
         [task('t', { project_id: 'p' })],
       ]);
+    });
+
+    test('another user’s deletions and newer rows are no conflicts (hazard H11)', async () => {
+      const thief = await Session.open();
+      const owner = await Session.open();
+      await owner.write({ projects: { created: [project('newer'), project('gone')] } });
+      await owner.write({ projects: { deleted: ['gone'] } });
+      const { status } = await thief.push({
+        projects: { created: [project('newer'), project('gone')] },
+        tasks: { created: [task('t', { project_id: 'gone' })] },
+      });
+      expect(status).toBe(200);
+      const { rows } = await thief.pull();
+      expect([rows('projects').length, rows('tasks').length]).toEqual([2, 1]);
     });
 
     test('repeating a push word for word leaves one copy (rule 35)', async () => {
