@@ -51,4 +51,5 @@ export const stages: readonly Stage[] = [
     countsTests: true,
     args: packageScript('test:jest', '--ci', '--json', `--outputFile=${JEST_RESULT}`),
   },
+  { name: 'mutations', title: 'Tests of the tests', args: packageScript('test:mutations') },
 ];
