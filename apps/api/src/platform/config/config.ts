@@ -98,6 +98,7 @@ const Environment = z.object({
   DOCS_ENABLED: Flag.optional(),
   SYNC_STRICT: Flag.default(false),
   SYNC_TOMBSTONE_DAYS: Days.default(180),
+  RIND_SPOOL_DIR: z.string().optional(),
   SYNC_BODY_LIMIT_MB: z.coerce.number().int().min(1).max(256).default(25),
   RATE_LIMIT_ANON_PER_MINUTE: PerMinute.default(100),
   RATE_LIMIT_USER_PER_MINUTE: PerMinute.default(300),
@@ -225,6 +226,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       tombstoneDays: env.SYNC_TOMBSTONE_DAYS,
       bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024,
     },
+    /** Null: the system's own folder for temporary files. */
+    spoolDirectory: env.RIND_SPOOL_DIR ?? null,
     rateLimits: {
       anonymousPerMinute: env.RATE_LIMIT_ANON_PER_MINUTE,
       userPerMinute: env.RATE_LIMIT_USER_PER_MINUTE,
