@@ -1,14 +1,55 @@
 import type { SyncTable } from '@rind/contracts';
-import type { PulledRow } from './sync.repository.js';
+import type { ClockRow, PulledRow } from './sync.repository.js';
 
-interface AnswerHead {
+export interface AnswerHead {
   readonly userId: string;
   readonly timestamp: number;
   readonly timeline: string;
   readonly isReplacement: boolean;
 }
 
-/** Writes answers to pulls as JSON text, with one builder of records for each table of the registry. */
+/** A cursor below the floor may have missed deletions: what it gets replaces all that the device has. */
+export function headOf(
+  userId: string,
+  cursor: number,
+  { version, floor, timeline }: ClockRow,
+): AnswerHead {
+  return { userId, timestamp: version, timeline, isReplacement: cursor > 0 && cursor < floor };
+}
+
+/** One field of a raw record: its key with the punctuation before it, and whether its value is quoted. */
+export interface RecordField {
+  readonly key: string;
+  readonly isText: boolean;
+}
+
+/** The JSON of a raw record: each field, the id first, and `}`. */
+export function recordFields(table: SyncTable): RecordField[] {
+  return [
+    { key: '{"id":', isText: true },
+    ...Object.entries(table.columns).map(([name, { type }]) => ({
+      key: `,${JSON.stringify(name)}:`,
+      isText: type === 'string' || type === 'json',
+    })),
+  ];
+}
+
+/**
+ * The text of an answer around its records. Every live row stands in `updated`: in `created` it would
+ * revive a record that the device deleted meanwhile (protocol rule 9).
+ */
+export const answerText = {
+  beforeTables: '{"changes":{',
+  beforeUpdated: ({ name }: SyncTable) => `${JSON.stringify(name)}:{"created":[],"updated":[`,
+  beforeDeleted: '],"deleted":[',
+  afterDeleted: ']}',
+  afterTables: ({ userId, timestamp, timeline, isReplacement }: AnswerHead) => {
+    const strategy = isReplacement ? ',"experimentalStrategy":"replacement"' : '';
+    return `},"timestamp":${timestamp}${strategy},"account":"${userId}","timeline":"${timeline}"}`;
+  },
+};
+
+/** Writes small answers to pulls as JSON text, with one builder of records for each table of the registry. */
 export class PullAnswers {
   private readonly builders: ReadonlyArray<(row: PulledRow) => string>;
 
@@ -16,10 +57,6 @@ export class PullAnswers {
     this.builders = tables.map(recordBuilder);
   }
 
-  /**
-   * Every live row stands in `updated`: in `created` it would revive a record that the device
-   * deleted meanwhile (protocol rule 9).
-   */
   write(head: AnswerHead, rows: readonly PulledRow[]): string {
     const updated: string[][] = this.tables.map(() => []);
     const deleted: string[][] = this.tables.map(() => []);
@@ -30,24 +67,21 @@ export class PullAnswers {
       else updated[index]!.push(this.builders[index]!(row));
     }
     const tables = this.tables.map(
-      ({ name }, index) =>
-        `${JSON.stringify(name)}:{"created":[],"updated":[${updated[index]!.join(',')}],"deleted":[${deleted[index]!.join(',')}]}`,
+      (table, index) =>
+        `${answerText.beforeUpdated(table)}${updated[index]!.join(',')}${answerText.beforeDeleted}${deleted[index]!.join(',')}${answerText.afterDeleted}`,
     );
-    const strategy = head.isReplacement ? ',"experimentalStrategy":"replacement"' : '';
-    return `{"changes":{${tables.join(',')}},"timestamp":${head.timestamp}${strategy},"account":"${head.userId}","timeline":"${head.timeline}"}`;
+    return `${answerText.beforeTables}${tables.join(',')}${answerText.afterTables(head)}`;
   }
 }
 
 /** Text of one raw record, from the texts of its columns: numbers and booleans are JSON as PostgreSQL writes them. */
 function recordBuilder(table: SyncTable): (row: PulledRow) => string {
-  const columns = Object.entries(table.columns).map(([name, { type }]) => ({
-    key: `,${JSON.stringify(name)}:`,
-    isText: type === 'string' || type === 'json',
-  }));
+  const fields = recordFields(table);
   return (row) => {
-    let text = `{"id":${JSON.stringify(row[2])}`;
-    for (const [index, { key, isText }] of columns.entries()) {
-      const value = row[index + 3] ?? null;
+    let text = '';
+    for (const [index, { key, isText }] of fields.entries()) {
+      // Behind the index of the table and `is_deleted`.
+      const value = (row[index + 2] ?? null) as string | null;
       text += key + (value === null ? 'null' : isText ? JSON.stringify(value) : value);
     }
     return `${text}}`;

@@ -1,10 +1,24 @@
+import type { Readable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import type { PullQuery, SyncTable } from '@rind/contracts';
 import { DomainError } from '../platform/errors/domain.error.js';
+import { compress, type ContentCoding } from '../platform/http/content-coding.js';
 import type { Principal } from '../platform/http/principal.js';
-import { PullAnswers } from './pull-answer.js';
-import { type PulledRow, SyncRepository } from './sync.repository.js';
+import { LargePulls, type Transfer } from './large-pulls.js';
+import { type AnswerHead, headOf, PullAnswers } from './pull-answer.js';
+import { type ClockRow, type PulledRow, SyncRepository } from './sync.repository.js';
+import { SMALL_PULL_ROWS } from './sync-statements.js';
 import { InjectSyncTables } from './sync-tables.module.js';
+
+/** Below this much text, compressing costs more than it saves. */
+const MIN_COMPRESSED_LENGTH = 4096;
+
+/** JSON text of a `PullResult`. */
+interface PullAnswer {
+  readonly body: string | Buffer | Readable;
+  /** What the body is compressed with. */
+  readonly coding: ContentCoding;
+}
 
 @Injectable()
 export class PullService {
@@ -13,50 +27,66 @@ export class PullService {
 
   constructor(
     private readonly repository: SyncRepository,
+    private readonly largePulls: LargePulls,
     @InjectSyncTables() tables: readonly SyncTable[],
   ) {
     this.answers = new PullAnswers(tables);
   }
 
   /**
-   * JSON text of a `PullResult`: everything that changed after the cursor, or everything there is
-   * for a cursor of 0, in one snapshot.
+   * Everything that changed after the cursor, or everything there is for a cursor of 0, in one
+   * snapshot.
    *
-   * @throws DomainError `session_ended` when the user is gone
+   * @throws DomainError `session_ended` when the user is gone, `service_unavailable` when there is
+   *   no turn or no room for a large answer
    */
-  async pull({ userId }: Principal, { lastPulledAt, migration }: PullQuery): Promise<string> {
-    if (lastPulledAt > 0 && migration === null) {
+  async pull(
+    { userId }: Principal,
+    { lastPulledAt: cursor, migration }: PullQuery,
+    transfer: Transfer,
+  ): Promise<PullAnswer> {
+    if (cursor > 0 && migration === null) {
       // The commonest request there is: nothing new, answered from the clock alone.
       const clock = await this.repository.findClock(userId);
       if (!clock) throw new DomainError('session_ended');
-      if (clock.version === lastPulledAt && clock.floor <= lastPulledAt) {
-        const { version: timestamp, timeline } = clock;
-        return this.answers.write({ userId, timestamp, timeline, isReplacement: false }, []);
+      if (clock.version === cursor && clock.floor <= cursor) {
+        return this.answerSmall(headOf(userId, cursor, clock), [], transfer.coding);
       }
     }
     const wholeTables = migration
       ? [...migration.tables, ...migration.columns.map(({ table }) => table)]
       : [];
-    const rows = await this.repository.pull(userId, lastPulledAt, wholeTables);
+    const rows = await this.repository.pull(userId, cursor, wholeTables);
     const clock = clockOf(rows);
-    if (lastPulledAt > clock.timestamp) {
+    if (cursor > clock.version) {
       this.logger.warn(
-        { userId, lastPulledAt, clock: clock.timestamp },
+        { userId, lastPulledAt: cursor, clock: clock.version },
         'A cursor is ahead of its clock',
       );
     }
-    const isReplacement = lastPulledAt > 0 && lastPulledAt < clock.floor;
-    return this.answers.write({ userId, ...clock, isReplacement }, rows);
+    // One of the rows is the clock.
+    if (rows.length - 1 <= SMALL_PULL_ROWS) {
+      return this.answerSmall(headOf(userId, cursor, clock), rows, transfer.coding);
+    }
+    const body = await this.largePulls.open({ userId, cursor, wholeTables }, transfer);
+    return { body, coding: transfer.coding };
+  }
+
+  private async answerSmall(
+    head: AnswerHead,
+    rows: readonly PulledRow[],
+    coding: ContentCoding,
+  ): Promise<PullAnswer> {
+    const text = this.answers.write(head, rows);
+    return text.length < MIN_COMPRESSED_LENGTH
+      ? { body: text, coding: 'identity' }
+      : { body: await compress(text, coding), coding };
   }
 }
 
-function clockOf(rows: readonly PulledRow[]): {
-  timestamp: number;
-  floor: number;
-  timeline: string;
-} {
+function clockOf(rows: readonly PulledRow[]): ClockRow {
   const row = rows.find(([index]) => index < 0);
   if (!row) throw new DomainError('session_ended');
   const [, , version, floor, timeline] = row;
-  return { timestamp: Number(version), floor: Number(floor), timeline: String(timeline) };
+  return { version: Number(version), floor: Number(floor), timeline: String(timeline) };
 }

@@ -62,6 +62,7 @@ ON CONFLICT (user_id, digest) DO UPDATE SET answer = excluded.answer, created_at
   readonly listUsersWithTombstones: Statement;
   /** `[user, version]` → `{ count, highest }` of the tombstones that were deleted. */
   readonly deleteTombstones: Statement;
+  /** `[user, cursor, names of tables to send whole]`, see `pull()`. */
   readonly pull: Statement;
   readonly checkPush: Statement;
   /** Null where no table refers to another. */
@@ -77,6 +78,25 @@ ON CONFLICT (user_id, digest) DO UPDATE SET answer = excluded.answer, created_at
     this.checkPush = checkPush(tables);
     this.cascade = cascade(tables, this.edges);
     this.writes = new Map(tables.map((table) => [table, writeStatements(table)]));
+  }
+
+  /** A COPY of the table's live rows: id, then the columns. */
+  copyUpdated(table: SyncTable, userId: string, after: number): string {
+    const columns = columnsOf(table).map(([name, { type }]) =>
+      // COPY would write `t` and `f`.
+      type === 'boolean' ? `${quote(name)}::text` : quote(name),
+    );
+    return copyRows(
+      table,
+      ['id', ...columns],
+      userId,
+      `version > ${integer(after)} AND NOT is_deleted`,
+    );
+  }
+
+  /** A COPY of the ids of the table's tombstones. */
+  copyDeleted(table: SyncTable, userId: string, after: number): string {
+    return copyRows(table, ['id'], userId, `version > ${integer(after)} AND is_deleted`);
   }
 
   writesOf(table: SyncTable): WriteStatements {
@@ -129,18 +149,24 @@ function edgesOf(tables: readonly SyncTable[]): Edge[] {
   );
 }
 
+/** Rows of a small answer. More are copied, which costs a transaction of several round trips, and then less a row. */
+export const SMALL_PULL_ROWS = 500;
+
 /**
  * `[user, cursor, names of tables to send whole]` → the clock and all rows of a pull in one
  * snapshot, as arrays: `[index of the table, -1 for the clock; is_deleted; id or version; column
  * texts, or floor and timeline]`. A cursor below the floor counts as 0, and then there are no
- * tombstones.
+ * tombstones. One row more than a small answer has tells that the answer is a large one: so a small
+ * one needs no count, and a large one costs those rows twice.
  */
 function pull(tables: readonly SyncTable[]): Statement {
   const width = Math.max(2, ...tables.map((table) => columnsOf(table).length));
   const padded = (columns: readonly string[]) =>
     [...columns, ...Array<string>(width - columns.length).fill('NULL')].join(', ');
-  const ofTable = (table: SyncTable, index: number) => `UNION ALL
-SELECT ${index}, t.is_deleted, t.id, ${padded(columnsOf(table).map(([name]) => `t.${quote(name)}::text`))}
+  const ofTable = (
+    table: SyncTable,
+    index: number,
+  ) => `SELECT ${index}, t.is_deleted, t.id, ${padded(columnsOf(table).map(([name]) => `t.${quote(name)}::text`))}
 FROM clock JOIN ${quote(table.name)} t ON t.user_id = $1::uuid
   AND t.version > CASE WHEN '${table.name}' = ANY ($3::text[]) THEN 0 ELSE clock.since END
 WHERE NOT t.is_deleted OR (clock.since > 0 AND t.version > clock.since)`;
@@ -152,8 +178,29 @@ WHERE NOT t.is_deleted OR (clock.since > 0 AND t.version > clock.since)`;
   FROM sync_clocks WHERE user_id = $1::uuid
 )
 SELECT -1, false, version::text, ${padded(['floor::text', 'timeline::text'])} FROM clock
-${tables.map(ofTable).join('\n')}`,
+UNION ALL
+(${tables.map(ofTable).join('\nUNION ALL\n')}
+LIMIT ${SMALL_PULL_ROWS + 1})`,
   };
+}
+
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+/** COPY takes no parameters, so that what is no identifier of the registry is checked to be a UUID or an integer. */
+function copyRows(
+  table: SyncTable,
+  columns: readonly string[],
+  userId: string,
+  condition: string,
+): string {
+  if (!UUID.test(userId)) throw new Error('The id of a user is not a UUID');
+  return `COPY (SELECT ${columns.join(', ')} FROM ${quote(table.name)}
+WHERE user_id = '${userId}'::uuid AND ${condition}) TO STDOUT`;
+}
+
+function integer(value: number): string {
+  if (!Number.isSafeInteger(value)) throw new Error('A version is not an integer');
+  return String(value);
 }
 
 /**

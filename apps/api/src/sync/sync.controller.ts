@@ -1,5 +1,17 @@
-import { Body, Controller, Get, Header, Post, Query } from '@nestjs/common';
+import { Readable } from 'node:stream';
+import {
+  Body,
+  Controller,
+  Get,
+  Header,
+  Post,
+  Query,
+  Req,
+  Res,
+  StreamableFile,
+} from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   type AcceptedPushBody,
   PullQuery,
@@ -9,6 +21,7 @@ import {
   SyncSchema,
 } from '@rind/contracts';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
+import { negotiateCoding } from '../platform/http/content-coding.js';
 import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
 import { RateLimit } from '../platform/http/rate-limits/rate-limit.decorator.js';
@@ -45,11 +58,19 @@ export class SyncController {
     answersText: true,
     problems: ['validation_failed', 'invalid_cursor'],
   })
-  pull(
+  async pull(
     @CurrentPrincipal() principal: Principal,
     @Query({ schema: PullQuery }) query: PullQuery,
-  ): Promise<string> {
-    return this.pulls.pull(principal, query);
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string | Buffer | StreamableFile> {
+    const { body, coding } = await this.pulls.pull(principal, query, {
+      coding: negotiateCoding(request.headers['accept-encoding']),
+      signal: request.signal,
+    });
+    reply.header('vary', [reply.getHeader('vary') ?? [], 'Accept-Encoding'].flat().join(', '));
+    if (coding !== 'identity') reply.header('content-encoding', coding);
+    return body instanceof Readable ? new StreamableFile(body) : body;
   }
 
   @Post('push')

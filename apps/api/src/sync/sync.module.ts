@@ -1,4 +1,6 @@
 import { Module } from '@nestjs/common';
+import { SpoolModule } from '../platform/spool/spool.module.js';
+import { LargePullLimits, LargePulls } from './large-pulls.js';
 import { PullService } from './pull.service.js';
 import { PushQueue } from './push-queue.js';
 import { PushService } from './push.service.js';
@@ -10,8 +12,11 @@ import { SyncService } from './sync.service.js';
 import { TombstonesService } from './tombstones.service.js';
 
 @Module({
+  imports: [SpoolModule],
   controllers: [SyncController],
   providers: [
+    LargePullLimits,
+    LargePulls,
     PullService,
     PushQueue,
     PushService,

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import type { PushResult, SyncTable } from '@rind/contracts';
 import { Database, type SqlTransaction } from '../platform/database/database.js';
@@ -25,6 +26,16 @@ interface StateRow {
   readonly isSignedIn: boolean;
 }
 
+/** The state that a large pull is answered from. Streams have the text form of COPY. */
+export interface PullSnapshot {
+  /** Null when the user is gone. */
+  readonly clock: ClockRow | null;
+  /** Live rows of a table that are newer than the version: id, then the columns. */
+  readonly copyUpdated: (table: SyncTable, after: number, signal: AbortSignal) => Readable;
+  /** Ids of tombstones. */
+  readonly copyDeleted: (table: SyncTable, after: number, signal: AbortSignal) => Readable;
+}
+
 /** What a push meets: the clock, whether its user and session still are, and the rows that matter. */
 export interface PushSituation {
   readonly state: StateRow;
@@ -47,9 +58,24 @@ export class SyncRepository {
     return rows[0] ?? null;
   }
 
-  /** Clock and rows in one snapshot. */
+  /** Clock and rows in one snapshot; not all of them when there are more than `SMALL_PULL_ROWS`. */
   async pull(userId: string, cursor: number, wholeTables: readonly string[]): Promise<PulledRow[]> {
     return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, wholeTables]);
+  }
+
+  /** One state of the user's rows, on a connection that is kept until the work is done. */
+  async snapshot<T>(userId: string, work: (snapshot: PullSnapshot) => Promise<T>): Promise<T> {
+    const { readClock } = this.statements;
+    return this.database.snapshot(async (snapshot) => {
+      const [clock = null] = await snapshot.run<ClockRow>(readClock, [userId]);
+      return work({
+        clock,
+        copyUpdated: (table, after, signal) =>
+          snapshot.copy(this.statements.copyUpdated(table, userId, after), signal),
+        copyDeleted: (table, after, signal) =>
+          snapshot.copy(this.statements.copyDeleted(table, userId, after), signal),
+      });
+    });
   }
 
   /** Locks the user's clock to the end of the transaction; false when the user is gone. */

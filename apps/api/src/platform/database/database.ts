@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { isRetryable } from './database-errors.js';
@@ -19,6 +21,15 @@ export interface Statement {
 /** Runs statements within one transaction of the database. */
 export interface SqlTransaction {
   run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+}
+
+/** One state of the database, however many statements read it. */
+export interface Snapshot extends SqlTransaction {
+  /**
+   * The bytes of a `COPY … TO STDOUT`, which takes no parameters: whoever builds the text answers
+   * for what stands in it. Read it to its end, or abort it and let the snapshot fail.
+   */
+  copy(text: string, signal: AbortSignal): Readable;
 }
 
 /** The transaction that the running code is part of. */
@@ -38,8 +49,13 @@ const TRANSACTION_TIMEOUT_MS = 30_000;
 /** A connection that waits for a lock is one that nobody else can use. */
 const LOCK_TIMEOUT_MS = 10_000;
 
+const SNAPSHOT_TIMEOUT_MS = 120_000;
+
 /** In one round trip. SET LOCAL holds behind a pooler in transaction mode, too. */
 const BEGIN = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
+
+/** Parallel workers would make one large read faster, and everybody else's small ones slower. */
+const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${SNAPSHOT_TIMEOUT_MS}; SET LOCAL max_parallel_workers_per_gather = 0`;
 
 /**
  * The one connection pool, for Prisma and for hand-written SQL. Repositories ask it for "the
@@ -140,6 +156,29 @@ export class Database implements OnApplicationShutdown {
     return this.retrying((afterCommit) => this.attempt(work, afterCommit));
   }
 
+  /**
+   * Reads one state of the database on one connection. What fails or is aborted in there ends the
+   * connection: behind a COPY that was not read to its end it is of no use to the next caller.
+   */
+  async snapshot<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    const connection = await this.pool.connect();
+    let failure: Error | undefined;
+    try {
+      await connection.query(BEGIN_SNAPSHOT);
+      const result = await work({
+        ...this.sqlOn(connection),
+        copy: (text, signal) => copyOn(connection, text, signal),
+      });
+      await connection.query('COMMIT');
+      return result;
+    } catch (error) {
+      failure = error as Error;
+      throw error;
+    } finally {
+      connection.release(failure);
+    }
+  }
+
   /** After the server has closed: requests under way still need it. */
   async onApplicationShutdown(): Promise<void> {
     await this.client.$disconnect();
@@ -197,6 +236,13 @@ export class Database implements OnApplicationShutdown {
       }
     }
   }
+}
+
+function copyOn(connection: PoolClient, text: string, signal: AbortSignal): Readable {
+  const copy = connection.query(copyTo(text));
+  // The end of the connection is told to a stream that was aborted, too.
+  copy.on('error', () => undefined);
+  return addAbortSignal(signal, copy);
 }
 
 /** Statements on Prisma's transaction, with numbers as `Database.run` gives them. */

@@ -10,6 +10,8 @@ export function sendProblem(
 ): void {
   const { status, title, meaning, action } = errorCodes[code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
+  // The answer that this problem takes the place of may have been a compressed one.
+  reply.removeHeader('content-encoding');
   // RFC 9110 wants every 401 to name a scheme.
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   const problem: Problem = {

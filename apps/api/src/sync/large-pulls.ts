@@ -1,0 +1,195 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import type { SyncTable } from '@rind/contracts';
+import { Slots } from '../platform/concurrency/slots.js';
+import type { Config } from '../platform/config/config.js';
+import { InjectConfig } from '../platform/config/config.module.js';
+import { DomainError } from '../platform/errors/domain.error.js';
+import { type ContentCoding, createCompressor } from '../platform/http/content-coding.js';
+import type { Spool } from '../platform/spool/spool.js';
+import { SpoolFullError, Spools } from '../platform/spool/spools.js';
+import { CopyEncoder } from './copy-encoder.js';
+import { answerText, headOf, recordFields } from './pull-answer.js';
+import { type PullSnapshot, SyncRepository } from './sync.repository.js';
+import { InjectSyncTables } from './sync-tables.module.js';
+
+@Injectable()
+export class LargePullLimits {
+  /** How long a pull waits for its turn. */
+  readonly waitMs: number = 30_000;
+  /** How long the client may take to read an answer. */
+  readonly readMs: number = 300_000;
+}
+
+export interface LargePull {
+  readonly userId: string;
+  readonly cursor: number;
+  readonly wholeTables: readonly string[];
+}
+
+export interface Transfer {
+  readonly coding: ContentCoding;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+const RETRY_AFTER_SECONDS = 10;
+
+/** Of the array of deleted ids. */
+const deletedFields = [{ key: '', isText: true }];
+
+/**
+ * Answers with many rows: copied from PostgreSQL into a spool at the speed of PostgreSQL, so that a
+ * slow client never holds a database connection. A user has one at a time, until it is read; together
+ * they take at most half of the pool, so that small requests find a connection.
+ */
+@Injectable()
+export class LargePulls {
+  private readonly logger = new Logger(LargePulls.name);
+  private readonly connections: Slots;
+  private readonly users = new Map<string, Slots>();
+
+  constructor(
+    private readonly repository: SyncRepository,
+    private readonly spools: Spools,
+    private readonly limits: LargePullLimits,
+    @InjectSyncTables() private readonly tables: readonly SyncTable[],
+    @InjectConfig() config: Config,
+  ) {
+    this.connections = new Slots(Math.floor(config.database.poolSize / 2));
+  }
+
+  /**
+   * The bytes of the answer, as soon as there are any; the stream is destroyed when the rest cannot
+   * follow. Whoever takes it reads it to its end or destroys it.
+   *
+   * @throws DomainError `service_unavailable` when there is no turn in time, or no room;
+   *   `session_ended` when the user is gone
+   */
+  async open(pull: LargePull, { coding, signal }: Transfer): Promise<Readable> {
+    const { leaveUser, leaveConnection } = await this.takeTurn(pull.userId, signal);
+    const spool = this.openSpool(leaveUser);
+    void this.fill(spool, pull, coding).finally(leaveConnection);
+    const leave = () => spool.destroy(unavailable('The client left.'));
+    signal.addEventListener('abort', leave);
+    try {
+      await once(spool, 'readable');
+    } catch (error) {
+      if (!(error instanceof SpoolFullError)) throw error;
+      throw unavailable('There is no room for large answers at the moment.', error);
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
+    // From here on the answer has begun, and only its broken end can tell the client of a failure.
+    spool.on('error', (error) =>
+      this.logger.warn({ err: error, userId: pull.userId }, 'A large pull broke off'),
+    );
+    return spool;
+  }
+
+  private async takeTurn(userId: string, signal: AbortSignal) {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.limits.waitMs)]);
+    const slots = this.users.get(userId) ?? new Slots(1);
+    this.users.set(userId, slots);
+    const giveBack = await take(slots, patience);
+    const leaveUser = () => {
+      giveBack();
+      if (slots.isIdle) this.users.delete(userId);
+    };
+    try {
+      return { leaveUser, leaveConnection: await take(this.connections, patience) };
+    } catch (error) {
+      leaveUser();
+      throw error;
+    }
+  }
+
+  private openSpool(onClose: () => void): Spool {
+    const spool = this.spools.open();
+    const deadline = setTimeout(
+      () => spool.destroy(unavailable('The answer was not read in time.')),
+      this.limits.readMs,
+    ).unref();
+    spool.once('close', () => {
+      clearTimeout(deadline);
+      onClose();
+    });
+    return spool;
+  }
+
+  /** Never rejects: a failure destroys the spool. */
+  private async fill(spool: Spool, pull: LargePull, coding: ContentCoding): Promise<void> {
+    // A COPY that waits for PostgreSQL would not notice that nobody takes its rows.
+    const closed = new AbortController();
+    spool.once('close', () => closed.abort());
+    try {
+      await this.repository.snapshot(pull.userId, (snapshot) => {
+        const text = this.write(pull, snapshot, closed.signal);
+        const compressor = createCompressor(coding);
+        return compressor ? pipeline(text, compressor, spool) : pipeline(text, spool);
+      });
+    } catch (error) {
+      spool.destroy(error as Error);
+    }
+  }
+
+  private async *write(
+    { userId, cursor, wholeTables }: LargePull,
+    { clock, copyUpdated, copyDeleted }: PullSnapshot,
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    if (!clock) throw new DomainError('session_ended');
+    const head = headOf(userId, cursor, clock);
+    const since = head.isReplacement ? 0 : cursor;
+    let text = answerText.beforeTables;
+    for (const [index, table] of this.tables.entries()) {
+      text += `${index > 0 ? ',' : ''}${answerText.beforeUpdated(table)}`;
+      const after = wholeTables.includes(table.name) ? 0 : since;
+      const updated = new CopyEncoder(recordFields(table), '}');
+      text = yield* encode(text, copyUpdated(table, after, signal), updated);
+      text += answerText.beforeDeleted;
+      if (since > 0) {
+        const deleted = new CopyEncoder(deletedFields, '');
+        text = yield* encode(text, copyDeleted(table, since, signal), deleted);
+      }
+      text += answerText.afterDeleted;
+    }
+    yield Buffer.from(text + answerText.afterTables(head));
+  }
+}
+
+/**
+ * The text, then the rows; returns the text where there are no rows. So the first byte comes with
+ * the first row, and what fails before it is still answered as a problem.
+ */
+async function* encode(
+  text: string,
+  copy: Readable,
+  encoder: CopyEncoder,
+): AsyncGenerator<Buffer, string> {
+  let pending = text;
+  for await (const chunk of copy) {
+    const json = encoder.encode(chunk as Buffer);
+    yield pending === '' ? json : Buffer.concat([Buffer.from(pending), json]);
+    pending = '';
+  }
+  return pending;
+}
+
+async function take(slots: Slots, signal: AbortSignal): Promise<() => void> {
+  try {
+    return await slots.take(signal);
+  } catch (error) {
+    throw unavailable('Other large pulls are under way, of this account or of many.', error);
+  }
+}
+
+function unavailable(detail: string, cause?: unknown): DomainError {
+  return new DomainError('service_unavailable', {
+    detail,
+    cause,
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
+}
