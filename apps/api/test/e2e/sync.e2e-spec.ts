@@ -358,7 +358,7 @@ describe('sync over HTTP', () => {
         tasks: { created: [task('t', { project_id: 'p' })] },
       });
       await thief.write({
-        projects: { created: [project('p', { name: 'stolen' })], updated: [], deleted: [] },
+        projects: { created: [project('p', { name: 'stolen' }), project('own')] },
         tasks: {
           updated: [task('t', { title: 'stolen' })],
           created: [task('x', { project_id: 'p' })],

@@ -33,7 +33,7 @@ const repository = 'sync/sync.repository.ts';
 
 const lockClock = `'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE'`;
 const newVersion = 'Math.max(previous + 1, now);\n    const result';
-const pullRows = 'const rows = await this.repository.pull(userId, lastPulledAt, wholeTables);';
+const pullRows = 'const rows = await this.repository.pull(userId, cursor, wholeTables);';
 const clockOfRows = 'const clock = clockOf(rows);';
 
 export const mutations: readonly Mutation[] = [
@@ -90,7 +90,7 @@ export const mutations: readonly Mutation[] = [
       {
         file: pullService,
         from: clockOfRows,
-        to: 'const clock = { ...clockOf(rows), timestamp: earlier!.version };',
+        to: 'const clock = { ...clockOf(rows), version: earlier!.version };',
       },
     ],
     caughtBy: { 'pull-snapshot': ['pushes commit before each statement of a first pull'] },
@@ -101,7 +101,7 @@ export const mutations: readonly Mutation[] = [
       {
         file: pullService,
         from: clockOfRows,
-        to: 'const later = await this.repository.findClock(userId);\n    const clock = { ...clockOf(rows), timestamp: later!.version };',
+        to: 'const later = await this.repository.findClock(userId);\n    const clock = { ...clockOf(rows), version: later!.version };',
       },
     ],
     caughtBy: {
@@ -135,7 +135,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the timestamp of a pull is the clock of the process',
     patches: [
-      { file: pullService, from: 'timestamp: Number(version)', to: 'timestamp: Date.now()' },
+      { file: pullService, from: 'version: Number(version)', to: 'version: Date.now()' },
     ],
     caughtBy: { 'push-races': ['while a push is open nobody gets a timestamp beyond it'] },
   },
@@ -144,8 +144,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: 'sync/pull-answer.ts',
-        from: `{"created":[],"updated":[\${updated[index]!.join(',')}]`,
-        to: `{"created":[\${updated[index]!.join(',')}],"updated":[]`,
+        from: '{"created":[],"updated":[',
+        to: '{"updated":[],"created":[',
       },
     ],
     caughtBy: { sync: ['sends full records in updated'] },
