@@ -134,9 +134,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the timestamp of a pull is the clock of the process',
-    patches: [
-      { file: pullService, from: 'version: Number(version)', to: 'version: Date.now()' },
-    ],
+    patches: [{ file: pullService, from: 'version: Number(version)', to: 'version: Date.now()' }],
     caughtBy: { 'push-races': ['while a push is open nobody gets a timestamp beyond it'] },
   },
   {
