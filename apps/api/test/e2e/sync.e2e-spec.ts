@@ -357,6 +357,8 @@ describe('sync over HTTP', () => {
         projects: { created: [project('p')] },
         tasks: { created: [task('t', { project_id: 'p' })] },
       });
+      const seen = await thief.pull('');
+      expect([seen.rows('projects'), seen.rows('tasks')]).toEqual([[], []]);
       await thief.write({
         projects: { created: [project('p', { name: 'stolen' }), project('own')] },
         tasks: {
