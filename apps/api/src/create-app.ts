@@ -12,11 +12,10 @@ import { serveDocument } from './openapi.js';
 import type { Config } from './platform/config/config.js';
 import { DomainError } from './platform/errors/domain.error.js';
 import { sendProblem } from './platform/errors/send-problem.js';
+import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
-
-const GLOBAL_PREFIX = 'api/v1';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
 const BODY_LIMIT_BYTES = 256 * 1024;

@@ -6,10 +6,10 @@ import { z } from 'zod';
 import { AppModule } from './app.module.js';
 import { type Config, loadConfig } from './platform/config/config.js';
 import { PROBLEM_CODES } from './platform/http/api-route.decorator.js';
+import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { IS_PUBLIC } from './platform/http/public.decorator.js';
 import { version } from './platform/version.js';
 
-const PREFIX = 'api/v1';
 const SECURITY_SCHEME = 'accessToken';
 
 const codesOfEveryRoute: readonly ErrorCode[] = ['internal_error', 'service_unavailable'];
@@ -34,7 +34,7 @@ export function serveDocument(app: NestFastifyApplication, { docsEnabled }: Conf
   SwaggerModule.setup('docs', app, () => describe(app), {
     ui: docsEnabled,
     raw: ['json'],
-    jsonDocumentUrl: `${PREFIX}/openapi.json`,
+    jsonDocumentUrl: `${GLOBAL_PREFIX}/openapi.json`,
     customSiteTitle: 'Rind API',
   });
 }
@@ -47,7 +47,7 @@ export async function createOpenApiDocument(): Promise<OpenAPIObject> {
     new FastifyAdapter(),
     { preview: true, logger: false, abortOnError: false },
   );
-  app.setGlobalPrefix(PREFIX);
+  app.setGlobalPrefix(GLOBAL_PREFIX);
   return describe(app);
 }
 

@@ -1,0 +1,2 @@
+/** Begins the path of every route but the reference. */
+export const GLOBAL_PREFIX = 'api/v1';
