@@ -42,8 +42,8 @@ const deletedFields = [{ key: '', isText: true }];
 
 /**
  * Answers with many rows: copied from PostgreSQL into a spool at the speed of PostgreSQL, so that a
- * slow client never holds a database connection. A user has one at a time, until it is read; together
- * they take at most half of the pool, so that small requests find a connection.
+ * slow client never holds a database connection. A user has one at a time, until it is read; they have
+ * connections of their own, so that small requests always find one.
  */
 @Injectable()
 export class LargePulls {
@@ -58,7 +58,7 @@ export class LargePulls {
     @InjectSyncTables() private readonly tables: readonly SyncTable[],
     @InjectConfig() config: Config,
   ) {
-    this.connections = new Slots(Math.floor(config.database.poolSize / 2));
+    this.connections = new Slots(config.database.snapshotPoolSize);
   }
 
   /**

@@ -3,7 +3,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { AcceptedPushBody, PushResult, SyncTable } from '@rind/contracts';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
-import { Database, type SqlTransaction } from '../platform/database/database.js';
+import { Database } from '../platform/database/database.js';
+import type { SqlTransaction } from '../platform/database/sql-transaction.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { planPush } from './plan-push.js';
@@ -42,12 +43,7 @@ export class PushService {
     const digest = mayMerge(push) ? digestOf(principal, body) : null;
     const cursor = body.lastPulledAt;
     return this.queue.run(principal.userId, () =>
-      this.database.sqlTransaction(async (sql) => {
-        const isThere = await this.repository.lockClock(sql, principal.userId);
-        if (!isThere) throw new DomainError('session_ended');
-        const answer = digest && (await this.repository.findAnswer(sql, principal.userId, digest));
-        return answer ?? this.apply(sql, principal, { push, cursor, digest });
-      }),
+      this.database.sqlTransaction((sql) => this.apply(sql, principal, { push, cursor, digest })),
     );
   }
 
@@ -56,8 +52,10 @@ export class PushService {
     { userId, sessionId }: Principal,
     { push, cursor, digest }: { push: PreparedPush; cursor: number; digest: Buffer | null },
   ): Promise<PushResult> {
-    const situation = await this.repository.meet(sql, { userId, sessionId, cursor }, push);
+    const subject = { userId, sessionId, cursor };
+    const situation = await this.repository.meet(sql, subject, push, digest);
     if (!situation?.state.isSignedIn) throw new DomainError('session_ended');
+    if (situation.answer) return situation.answer;
     refuseForeignCursor(situation, cursor);
     // A copy: the transaction may be tried again.
     const warnings = new PushWarnings(push.warnings);
@@ -76,10 +74,10 @@ export class PushService {
     const version = plan.writes.length === 0 ? previous : Math.max(previous + 1, now);
     const result = toResult(version, warnings, push.rejectedIds);
     if (version > previous) {
-      await this.repository.write(sql, userId, version, plan.writes);
-      if (plan.mayCascade) await this.repository.cascade(sql, userId, version);
-      await this.repository.advanceClock(sql, userId, version);
-      if (digest) await this.repository.saveAnswer(sql, userId, digest, result);
+      await this.repository.write(sql, userId, version, {
+        ...plan,
+        answer: digest && { digest, result },
+      });
       this.database.afterCommit(() =>
         this.events.emit('changed', { userId, sessionId, timestamp: version }),
       );

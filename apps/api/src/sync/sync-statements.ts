@@ -1,5 +1,5 @@
 import type { ColumnDefinition, SyncTable } from '@rind/contracts';
-import type { Statement } from '../platform/database/database.js';
+import type { Statement } from '../platform/database/sql-transaction.js';
 import { needsLookup, protectedColumns } from './plan-push.js';
 import { defaultOf } from './prepare-push.js';
 

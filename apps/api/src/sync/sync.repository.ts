@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import type { PushResult, SyncTable } from '@rind/contracts';
-import { Database, type SqlTransaction } from '../platform/database/database.js';
+import { Database } from '../platform/database/database.js';
+import type { SqlTransaction, Statement } from '../platform/database/sql-transaction.js';
 import type { FoundRow, RowWrite, TableWrites } from './plan-push.js';
 import type { PreparedPush } from './prepare-push.js';
 import { SyncStatements } from './sync-statements.js';
@@ -36,10 +37,29 @@ export interface PullSnapshot {
   readonly copyDeleted: (table: SyncTable, after: number, signal: AbortSignal) => Readable;
 }
 
+/** Who pushes, and what their device has seen. */
+export interface PushSubject {
+  readonly userId: string;
+  /** Null for the server itself. */
+  readonly sessionId: string | null;
+  readonly cursor: number;
+}
+
 /** What a push meets: the clock, whether its user and session still are, and the rows that matter. */
 export interface PushSituation {
   readonly state: StateRow;
   readonly found: readonly FoundRow[];
+  /** What this very push was answered within the last day. */
+  readonly answer: PushResult | null;
+}
+
+/** What a push leaves behind. */
+export interface PushWrites {
+  readonly writes: readonly TableWrites[];
+  /** Whether children may have to be deleted. */
+  readonly mayCascade: boolean;
+  /** To be remembered for a repeat of the push with this digest; null for a push that may be repeated. */
+  readonly answer: { readonly digest: Buffer; readonly result: PushResult } | null;
 }
 
 @Injectable()
@@ -84,75 +104,53 @@ export class SyncRepository {
     return locked.length > 0;
   }
 
-  /** What a push meets behind the lock of the clock; null when the user is gone. */
+  /**
+   * Locks the user's clock to the end of the transaction, then reads what a push meets: statements of
+   * their own, each of which sees what was committed before it began, in one round trip. Null when
+   * the user is gone.
+   */
   async meet(
     sql: SqlTransaction,
-    subject: { userId: string; sessionId: string | null; cursor: number },
+    { userId, sessionId, cursor }: PushSubject,
     push: PreparedPush,
+    digest: Buffer | null,
   ): Promise<PushSituation | null> {
-    const rows = await sql.run<StateRow | FoundRow>(this.statements.checkPush, [
-      subject.userId,
-      subject.sessionId,
-      subject.cursor,
-      ...this.idsByTable(push),
+    const ids = this.idsByTable(push);
+    const [locked, answers, rows] = await Promise.all([
+      sql.run(this.statements.lockClock, [userId]),
+      digest ? sql.run<{ answer: PushResult }>(this.statements.findAnswer, [userId, digest]) : [],
+      sql.run<StateRow | FoundRow>(this.statements.checkPush, [userId, sessionId, cursor, ...ids]),
     ]);
     const state = rows.find((row) => row.kind === 'state');
-    return state ? { state, found: rows.filter((row) => row.kind !== 'state') } : null;
+    if (locked.length === 0 || !state) return null;
+    return {
+      state,
+      found: rows.filter((row) => row.kind !== 'state'),
+      answer: answers[0]?.answer ?? null,
+    };
   }
 
-  /** Upserts of all tables, then deletes; the lock of the clock must be held. */
+  /**
+   * Upserts of all tables, then deletes, then what follows from them, and the clock. The lock of the
+   * clock must be held. Nothing of it is waited for: it goes to the database together with the commit.
+   */
   async write(
     sql: SqlTransaction,
     userId: string,
     version: number,
-    writes: readonly TableWrites[],
+    { writes, mayCascade, answer }: PushWrites,
   ): Promise<void> {
-    for (const { table, upserts } of writes) {
-      const { upsertComplete, upsertPartial } = this.statements.writesOf(table);
-      const width = Object.keys(table.columns).length;
-      const isComplete = ({ values }: RowWrite) => Object.keys(values).length === width;
-      const complete = upserts.filter(isComplete);
-      const partial = upserts.filter((row) => !isComplete(row));
-      if (complete.length > 0) await sql.run(upsertComplete, [userId, version, toJson(complete)]);
-      if (partial.length > 0) await sql.run(upsertPartial, [userId, version, toJson(partial)]);
+    const { cascade, advanceClock, saveAnswer } = this.statements;
+    for (const [statement, value] of this.statementsOf(writes)) {
+      sql.send(statement, [userId, version, value]);
     }
-    for (const { table, deleteIds, touchIds, buryIds } of writes) {
-      const { markDeleted, touch, bury } = this.statements.writesOf(table);
-      if (deleteIds.length > 0) await sql.run(markDeleted, [userId, version, deleteIds]);
-      if (touchIds.length > 0) await sql.run(touch, [userId, version, touchIds]);
-      if (buryIds.length > 0) await sql.run(bury, [userId, version, buryIds]);
+    // Deletes the descendants of what this version deleted, and children that came too late.
+    if (mayCascade && cascade) sql.send(cascade, [userId, version]);
+    sql.send(advanceClock, [userId, version]);
+    if (answer) {
+      const { digest, result } = answer;
+      sql.send(saveAnswer, [userId, digest, JSON.stringify(result)]);
     }
-  }
-
-  /** Deletes the descendants of what this version deleted, and children that came too late. */
-  async cascade(sql: SqlTransaction, userId: string, version: number): Promise<void> {
-    if (this.statements.cascade) await sql.run(this.statements.cascade, [userId, version]);
-  }
-
-  async advanceClock(sql: SqlTransaction, userId: string, version: number): Promise<void> {
-    await sql.run(this.statements.advanceClock, [userId, version]);
-  }
-
-  /** The answer that this push was given within the last day. */
-  async findAnswer(
-    sql: SqlTransaction,
-    userId: string,
-    digest: Buffer,
-  ): Promise<PushResult | null> {
-    const rows = await sql.run<{ answer: PushResult }>(this.statements.findAnswer, [
-      userId,
-      digest,
-    ]);
-    return rows[0]?.answer ?? null;
-  }
-
-  async saveAnswer(
-    sql: SqlTransaction,
-    userId: string,
-    digest: Buffer,
-    answer: PushResult,
-  ): Promise<void> {
-    await sql.run(this.statements.saveAnswer, [userId, digest, JSON.stringify(answer)]);
   }
 
   async deleteOldAnswers(): Promise<number> {
@@ -194,6 +192,25 @@ export class SyncRepository {
 
   async raiseFloor(sql: SqlTransaction, userId: string, floor: number): Promise<void> {
     await sql.run(this.statements.raiseFloor, [userId, floor]);
+  }
+
+  /** Upserts of all tables stand before any delete. */
+  private *statementsOf(writes: readonly TableWrites[]): Generator<[Statement, unknown]> {
+    for (const { table, upserts } of writes) {
+      const { upsertComplete, upsertPartial } = this.statements.writesOf(table);
+      const width = Object.keys(table.columns).length;
+      const isComplete = ({ values }: RowWrite) => Object.keys(values).length === width;
+      const complete = upserts.filter(isComplete);
+      const partial = upserts.filter((row) => !isComplete(row));
+      if (complete.length > 0) yield [upsertComplete, toJson(complete)];
+      if (partial.length > 0) yield [upsertPartial, toJson(partial)];
+    }
+    for (const { table, deleteIds, touchIds, buryIds } of writes) {
+      const { markDeleted, touch, bury } = this.statements.writesOf(table);
+      if (deleteIds.length > 0) yield [markDeleted, deleteIds];
+      if (touchIds.length > 0) yield [touch, touchIds];
+      if (buryIds.length > 0) yield [bury, buryIds];
+    }
   }
 
   private idsByTable({ tables }: PreparedPush): string[][] {

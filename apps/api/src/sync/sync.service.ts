@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type SyncSchema, type SyncTable, TableChanges, toSyncSchema } from '@rind/contracts';
-import { Database, type SqlTransaction } from '../platform/database/database.js';
+import { Database } from '../platform/database/database.js';
+import type { SqlTransaction } from '../platform/database/sql-transaction.js';
 import type { FoundRow, TableWrites } from './plan-push.js';
 import { type PreparedPush, preparePush } from './prepare-push.js';
 import { SyncEvents } from './sync-events.js';
@@ -58,17 +59,14 @@ export class SyncService {
     userId: string,
     push: PreparedPush,
   ): Promise<number | null> {
-    if (!(await this.repository.lockClock(sql, userId))) return null;
     const subject = { userId, sessionId: null, cursor: 0 };
-    const situation = await this.repository.meet(sql, subject, push);
+    const situation = await this.repository.meet(sql, subject, push, null);
     if (!situation) return null;
     const writes = toWrites(push, situation.found);
     const { version: previous, now } = situation.state;
     if (writes.length === 0) return previous;
     const version = Math.max(previous + 1, now);
-    await this.repository.write(sql, userId, version, writes);
-    await this.repository.cascade(sql, userId, version);
-    await this.repository.advanceClock(sql, userId, version);
+    await this.repository.write(sql, userId, version, { writes, mayCascade: true, answer: null });
     this.database.afterCommit(() =>
       this.events.emit('changed', { userId, sessionId: null, timestamp: version }),
     );

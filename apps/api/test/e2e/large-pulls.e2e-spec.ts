@@ -39,6 +39,8 @@ const BIG = { rows: 600, bytes: 16_000 };
 
 describe('large pulls', () => {
   const POOL_SIZE = 4;
+  /** Connections of their own, half as many as the pool has. */
+  const SNAPSHOTS = POOL_SIZE / 2;
   let rind: TestApp;
   let pool: Pool;
   let spools: Spools;
@@ -49,7 +51,7 @@ describe('large pulls', () => {
     rind = await TestApp.start({
       env: { DATABASE_POOL_SIZE: String(POOL_SIZE), LOG_LEVEL: 'fatal' },
     });
-    pool = Reflect.get(rind.app.get(Database), 'pool') as Pool;
+    pool = Reflect.get(rind.app.get(Database), 'snapshotPool') as Pool;
     spools = rind.app.get(Spools);
   });
   afterEach(async () => {
@@ -69,7 +71,7 @@ describe('large pulls', () => {
     expect([spools.bytes, pool.waitingCount]).toEqual([0, 0]);
     // All connections at once: one in the middle of a COPY would never answer, and in a transaction
     // that somebody left open the time would stand still.
-    const connections = await Promise.all(Array.from({ length: POOL_SIZE }, () => pool.connect()));
+    const connections = await Promise.all(Array.from({ length: SNAPSHOTS }, () => pool.connect()));
     for (const connection of connections) {
       const { rows } = await connection.query('SELECT now() = statement_timestamp() AS "isFree"');
       expect(rows).toEqual([{ isFree: true }]);
@@ -454,7 +456,7 @@ describe('large pulls', () => {
     expect(all.map((answer) => idsOf(answer).length)).toEqual(Array(20).fill(600));
   });
 
-  test('all users together take at most half of the pool', async () => {
+  test('all users together take no more connections than are set apart for them', async () => {
     const seam = hold(rind.app.get(Database), 'snapshot', 'before');
     seams.push(seam);
     const accounts = await Promise.all(Array.from({ length: 4 }, () => signUpWithTasks(600)));
@@ -468,9 +470,9 @@ describe('large pulls', () => {
     const pulls = accounts.map((account) => pull(account));
     await seam.reached;
     // Each of the four has found that it is a large one, and has asked for its turn.
-    while (begun < POOL_SIZE / 2) await new Promise(setImmediate);
+    while (begun < SNAPSHOTS) await new Promise(setImmediate);
     expect((await smallPull(await rind.signUp())).status).toBe(200);
-    expect(begun).toBe(POOL_SIZE / 2);
+    expect(begun).toBe(SNAPSHOTS);
     database.snapshot = held;
     seam.release();
     for (const answer of await Promise.all(pulls)) expect(idsOf(answer)).toHaveLength(600);

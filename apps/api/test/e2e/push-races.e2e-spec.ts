@@ -64,12 +64,9 @@ describe('pushes beside other transactions', () => {
   }
 
   test.each([
-    ['lockClock', 'before'],
-    ['lockClock', 'after'],
+    ['meet', 'before'],
     ['meet', 'after'],
     ['write', 'after'],
-    ['cascade', 'after'],
-    ['advanceClock', 'after'],
   ] as const)(
     'held %s %s it, beside the deletion of its user: both end, nothing is left',
     async (method, moment) => {
@@ -116,7 +113,7 @@ describe('pushes beside other transactions', () => {
 
   test('a push that waits behind the end of its own session is refused', async () => {
     const account = await rind.signUp();
-    const seam = holdAt('lockClock', 'before');
+    const seam = holdAt('meet', 'before');
     const pushed = create(account, 'late', (await pull(account)).timestamp);
     await seam.reached;
     await rind.sql.query('DELETE FROM sessions WHERE id = $1', [account.session.id]);
@@ -142,7 +139,7 @@ describe('pushes beside other transactions', () => {
   test('two first pushes at the same time: other ids both succeed, the same id exactly once', async () => {
     const account = await rind.signUp();
     const { timestamp } = await pull(account);
-    const seam = holdAt('advanceClock', 'before');
+    const seam = holdAt('write', 'before');
     const held = create(account, 'same', timestamp);
     await seam.reached;
     const pushes = [
@@ -161,7 +158,7 @@ describe('pushes beside other transactions', () => {
   test('while a push is open nobody gets a timestamp beyond it (hazards H1 and H4)', async () => {
     const account = await rind.signUp();
     const { timestamp: start } = await pull(account);
-    const seam = holdAt('advanceClock', 'after');
+    const seam = holdAt('write', 'after');
     const first = create(account, 'first', start);
     await seam.reached;
     const second = create(account, 'second', start, other);

@@ -15,7 +15,7 @@ export const faults = [
 export type Fault = (typeof faults)[number];
 
 /** Moments of a push, as methods of the repository, at which all connections to the database end. */
-export const outages = ['meet', 'write', 'cascade', 'advanceClock', 'pull'] as const;
+export const outages = ['meet', 'write', 'pull'] as const;
 export type Outage = (typeof outages)[number];
 
 /**

@@ -101,7 +101,7 @@ export class World {
       this.broken = this.endConnections();
       await this.broken;
     };
-    for (const method of ['meet', 'write', 'cascade', 'advanceClock', 'pull'] as const) {
+    for (const method of ['meet', 'write', 'pull'] as const) {
       const original = repository[method].bind(repository) as (
         ...parameters: unknown[]
       ) => Promise<unknown>;

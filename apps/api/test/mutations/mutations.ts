@@ -57,9 +57,9 @@ export const mutations: readonly Mutation[] = [
     name: 'the lock is taken after the check',
     patches: [
       {
-        file: pushService,
-        from: 'const isThere = await this.repository.lockClock(sql, principal.userId);',
-        to: 'const isThere = true as boolean;',
+        file: repository,
+        from: 'sql.run(this.statements.lockClock, [userId]),',
+        to: '[1],',
       },
       {
         file: pushService,
@@ -260,7 +260,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'children are left alone',
-    patches: [{ file: pushService, from: 'if (plan.mayCascade)', to: 'if (false as boolean)' }],
+    patches: [
+      { file: repository, from: 'if (mayCascade && cascade)', to: 'if (false as boolean)' },
+    ],
     caughtBy: { sync: ['deleting a parent deletes its children'] },
   },
   {

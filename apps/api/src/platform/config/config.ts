@@ -203,6 +203,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       /** The server itself where `url` is a pooler: for what needs a session of its own. */
       directUrl: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL,
       poolSize: env.DATABASE_POOL_SIZE,
+      /** Connections beyond the pool, for large pulls. */
+      snapshotPoolSize: Math.floor(env.DATABASE_POOL_SIZE / 2),
       preparedStatements: env.DATABASE_PREPARED_STATEMENTS === 'on',
     },
     auth: {

@@ -10,21 +10,16 @@ import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { isRetryable } from './database-errors.js';
 import { PrismaClient, type Prisma } from './generated/client.js';
-
-/** A statement for a hot path: prepared under its name, rows as arrays when asked. */
-export interface Statement {
-  readonly name: string;
-  readonly text: string;
-  readonly rowMode?: 'array';
-}
-
-/** Runs statements within one transaction of the database. */
-export interface SqlTransaction {
-  run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
-}
+import {
+  PipelinedTransaction,
+  PrismaSqlTransaction,
+  type SqlTransaction,
+  type Statement,
+} from './sql-transaction.js';
 
 /** One state of the database, however many statements read it. */
-export interface Snapshot extends SqlTransaction {
+export interface Snapshot {
+  run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
   /**
    * The bytes of a `COPY … TO STDOUT`, which takes no parameters: whoever builds the text answers
    * for what stands in it. Read it to its end, or abort it and let the snapshot fail.
@@ -64,31 +59,25 @@ const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOC
 @Injectable()
 export class Database implements OnApplicationShutdown {
   private readonly logger = new Logger(Database.name);
+  /**
+   * Its connections are pipelined: statements are sent without waiting for the answers to earlier
+   * ones, and run one after the other all the same.
+   */
   private readonly pool: Pool;
+  /** For `COPY`, which cannot share a pipelined connection. */
+  private readonly snapshotPool: Pool;
   private readonly client: PrismaClient;
   private readonly preparedStatements: boolean;
   private readonly current = new AsyncLocalStorage<CurrentTransaction>();
 
   constructor(@InjectConfig() config: Config) {
     this.preparedStatements = config.database.preparedStatements;
-    this.pool = new Pool({
-      connectionString: config.database.url,
-      max: config.database.poolSize,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      application_name: 'rind-api',
-      // Versions and counters are safe integers (protocol rule 3), so int8 becomes a number.
-      types: {
-        getTypeParser: (oid, format) =>
-          oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format),
-      },
-    });
-    // An idle connection that the server closes must not end the process.
-    this.pool.on('error', (error) =>
-      this.logger.warn({ err: error }, 'An idle database connection was lost'),
+    this.pool = this.createPool(config.database.url, config.database.poolSize, true);
+    this.snapshotPool = this.createPool(
+      config.database.url,
+      config.database.snapshotPoolSize,
+      false,
     );
-    // While a connection is lent out the pool does not listen, and an unheard error ends the process.
-    // Whoever uses it learns of the loss from the query that fails.
-    this.pool.on('connect', (connection) => connection.on('error', () => undefined));
     this.client = new PrismaClient({
       adapter: new PrismaPg(
         this.pool,
@@ -121,7 +110,12 @@ export class Database implements OnApplicationShutdown {
     if (this.current.getStore()) return work();
     return this.retrying((afterCommit) =>
       this.client.$transaction(
-        (prisma) => this.current.run({ prisma, sql: sqlOver(prisma), afterCommit }, work),
+        async (prisma) => {
+          const sql = new PrismaSqlTransaction(prisma);
+          const result = await this.current.run({ prisma, sql, afterCommit }, work);
+          await sql.settle();
+          return result;
+        },
         { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS },
       ),
     );
@@ -161,12 +155,15 @@ export class Database implements OnApplicationShutdown {
    * connection: behind a COPY that was not read to its end it is of no use to the next caller.
    */
   async snapshot<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-    const connection = await this.pool.connect();
+    const connection = await this.snapshotPool.connect();
     let failure: Error | undefined;
     try {
       await connection.query(BEGIN_SNAPSHOT);
       const result = await work({
-        ...this.sqlOn(connection),
+        run: async <Row>(statement: Statement, values: readonly unknown[]) => {
+          const { rows } = await connection.query(this.named(statement, values));
+          return rows as Row[];
+        },
         copy: (text, signal) => copyOn(connection, text, signal),
       });
       await connection.query('COMMIT');
@@ -182,7 +179,30 @@ export class Database implements OnApplicationShutdown {
   /** After the server has closed: requests under way still need it. */
   async onApplicationShutdown(): Promise<void> {
     await this.client.$disconnect();
-    await this.pool.end();
+    await Promise.all([this.pool.end(), this.snapshotPool.end()]);
+  }
+
+  private createPool(connectionString: string, max: number, pipeline: boolean): Pool {
+    const pool = new Pool({
+      connectionString,
+      max,
+      pipeline,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      application_name: 'rind-api',
+      // Versions and counters are safe integers (protocol rule 3), so int8 becomes a number.
+      types: {
+        getTypeParser: (oid, format) =>
+          oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format),
+      },
+    });
+    // An idle connection that the server closes must not end the process.
+    pool.on('error', (error) =>
+      this.logger.warn({ err: error }, 'An idle database connection was lost'),
+    );
+    // While a connection is lent out the pool does not listen, and an unheard error ends the process.
+    // Whoever uses it learns of the loss from the query that fails.
+    pool.on('connect', (connection) => connection.on('error', () => undefined));
+    return pool;
   }
 
   private async attempt<T>(
@@ -190,15 +210,18 @@ export class Database implements OnApplicationShutdown {
     afterCommit: Array<() => void>,
   ): Promise<T> {
     const connection = await this.pool.connect();
+    const sql = new PipelinedTransaction(
+      connection,
+      (statement, values) => this.named(statement, values),
+      BEGIN,
+    );
     let broken: Error | undefined;
     try {
-      await connection.query(BEGIN);
-      const sql = this.sqlOn(connection);
       const result = await this.current.run({ prisma: null, sql, afterCommit }, () => work(sql));
-      await connection.query('COMMIT');
+      await sql.commit();
       return result;
     } catch (error) {
-      await connection.query('ROLLBACK').catch((failure: Error) => {
+      await sql.rollback().catch((failure: Error) => {
         broken = failure;
       });
       throw error;
@@ -206,15 +229,6 @@ export class Database implements OnApplicationShutdown {
       // A connection that cannot even roll back is not given to the next caller.
       connection.release(broken);
     }
-  }
-
-  private sqlOn(connection: PoolClient): SqlTransaction {
-    return {
-      run: async <Row>(statement: Statement, values: readonly unknown[]) => {
-        const { rows } = await connection.query(this.named(statement, values));
-        return rows as Row[];
-      },
-    };
   }
 
   private named({ name, ...statement }: Statement, values: readonly unknown[]) {
@@ -243,21 +257,4 @@ function copyOn(connection: PoolClient, text: string, signal: AbortSignal): Read
   // The end of the connection is told to a stream that was aborted, too.
   copy.on('error', () => undefined);
   return addAbortSignal(signal, copy);
-}
-
-/** Statements on Prisma's transaction, with numbers as `Database.run` gives them. */
-function sqlOver(prisma: Prisma.TransactionClient): SqlTransaction {
-  return {
-    run: async <Row>({ text }: Statement, values: readonly unknown[]) => {
-      const rows = await prisma.$queryRawUnsafe<Array<Record<string, unknown>>>(text, ...values);
-      return rows.map((row) =>
-        Object.fromEntries(
-          Object.entries(row).map(([name, value]) => [
-            name,
-            typeof value === 'bigint' ? Number(value) : value,
-          ]),
-        ),
-      ) as Row[];
-    },
-  };
 }
