@@ -14,6 +14,12 @@ export class SyncStatements {
     text: 'SELECT version, floor, timeline FROM sync_clocks WHERE user_id = $1::uuid',
   };
 
+  /** `[users]` → `{ userId, version, floor, timeline }` of each that there is. */
+  readonly readClocks: Statement = {
+    name: 'sync_read_clocks',
+    text: 'SELECT user_id AS "userId", version, floor, timeline FROM sync_clocks WHERE user_id = ANY ($1::uuid[])',
+  };
+
   /** `[user]`: serialises everything that writes the user's synced rows. No row for a user who is gone. */
   readonly lockClock: Statement = {
     name: 'sync_lock_clock',

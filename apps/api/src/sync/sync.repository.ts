@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import type { PushResult, SyncTable } from '@rind/contracts';
+import DataLoader from 'dataloader';
 import { Database } from '../platform/database/database.js';
 import type { SqlTransaction, Statement } from '../platform/database/sql-transaction.js';
 import type { FoundRow, RowWrite, TableWrites } from './plan-push.js';
@@ -65,6 +66,10 @@ export interface PushWrites {
 @Injectable()
 export class SyncRepository {
   private readonly statements: SyncStatements;
+  private readonly clocks = new DataLoader<string, ClockRow | null>(
+    (userIds) => this.readClocks(userIds),
+    { cache: false, batchScheduleFn: setImmediate },
+  );
 
   constructor(
     private readonly database: Database,
@@ -73,9 +78,12 @@ export class SyncRepository {
     this.statements = new SyncStatements(tables);
   }
 
-  async findClock(userId: string): Promise<ClockRow | null> {
-    const rows = await this.database.run<ClockRow>(this.statements.readClock, [userId]);
-    return rows[0] ?? null;
+  /**
+   * Asked by every pull, and all that most pulls ask: what comes in one turn of the event loop is read
+   * in one statement, outside of any transaction.
+   */
+  findClock(userId: string): Promise<ClockRow | null> {
+    return this.clocks.load(userId);
   }
 
   /** Clock and rows in one snapshot; not all of them when there are more than `SMALL_PULL_ROWS`. */
@@ -192,6 +200,13 @@ export class SyncRepository {
 
   async raiseFloor(sql: SqlTransaction, userId: string, floor: number): Promise<void> {
     await sql.run(this.statements.raiseFloor, [userId, floor]);
+  }
+
+  private async readClocks(userIds: readonly string[]): Promise<Array<ClockRow | null>> {
+    const { readClocks } = this.statements;
+    const rows = await this.database.run<ClockRow & { userId: string }>(readClocks, [userIds]);
+    const clocks = new Map(rows.map((row) => [row.userId, row]));
+    return userIds.map((userId) => clocks.get(userId) ?? null);
   }
 
   /** Upserts of all tables stand before any delete. */
