@@ -13,6 +13,7 @@ import type { Config } from './platform/config/config.js';
 import { DomainError } from './platform/errors/domain.error.js';
 import { sendProblem } from './platform/errors/send-problem.js';
 import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
+import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
@@ -91,7 +92,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
   let isClosing = false;
   // JSON is the only content that routes take; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
-  acceptEmptyJson(fastify);
+  readJson(fastify);
   fastify.decorateRequest('principal', null);
   fastify.addHook('onRequest', async (request, reply) => {
     proxyWatch.observe(request);
@@ -112,18 +113,28 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     if (reply.statusCode === 401 && request.principal) principals.forget(request.principal);
   });
   fastify.addHook('onRoute', (route) => {
-    if (route.url !== PUSH_ROUTE) return;
+    const isPush = route.url === PUSH_ROUTE;
+    route.preParsing = async (request, reply) =>
+      refuseUnless(isPush ? 'gzip' : 'identity', request, reply);
+    if (!isPush) return;
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
   });
 }
 
-/** Some clients declare JSON on requests that have no body, such as a logout. */
-function acceptEmptyJson(fastify: FastifyInstance): void {
+function readJson(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('remove', 'remove');
   fastify.removeContentTypeParser('application/json');
-  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined);
-    else void parse(request, body as string, done);
-  });
+  fastify.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (request: FastifyRequest, body: Buffer) => {
+      // Some clients declare JSON on requests that have no body, such as a logout.
+      if (body.length === 0) return undefined;
+      const text = (await unpack(body, request)).toString();
+      return new Promise<unknown>((resolve, reject) => {
+        void parse(request, text, (error, json) => (error ? reject(error) : resolve(json)));
+      });
+    },
+  );
 }

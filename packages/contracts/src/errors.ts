@@ -13,7 +13,7 @@ export const errorCodes = {
     status: 400,
     title: 'Malformed request',
     meaning:
-      'The request could not be read: its body is not valid JSON, or a part of it is not valid HTTP.',
+      'The request could not be read: its body is not valid JSON or not whole, or a part of it is not valid HTTP.',
     action: 'Fix the client. Repeating the request will not help.',
   },
   unauthenticated: {
@@ -82,14 +82,15 @@ export const errorCodes = {
   payload_too_large: {
     status: 413,
     title: 'Payload too large',
-    meaning: 'The body is larger than the route accepts.',
+    meaning: 'The body is larger than the route accepts, before or after it is unpacked.',
     action: 'Send less at once.',
   },
   unsupported_media_type: {
     status: 415,
     title: 'Unsupported media type',
-    meaning: 'The body is not declared as `application/json`.',
-    action: 'Send JSON with `Content-Type: application/json`.',
+    meaning:
+      'The body is not declared as `application/json`, or its `Content-Encoding` is one that the route does not accept; then the `Accept-Encoding` header of the answer names what it does.',
+    action: 'Send JSON with `Content-Type: application/json`, packed only where that is accepted.',
   },
   validation_failed: {
     status: 422,

@@ -77,6 +77,7 @@ export class SyncController {
   @ApiRoute({
     operationId: 'pushChanges',
     summary: 'Apply local changes, all or nothing (WatermelonDB `pushChanges`)',
+    description: 'The body may be sent with `Content-Encoding: gzip`.',
     answers: [{ status: 200, description: 'Applied', schema: PushResult }],
     problems: ['validation_failed', 'invalid_cursor', 'sync_conflict', 'sync_content_refused'],
   })

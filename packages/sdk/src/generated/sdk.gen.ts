@@ -143,6 +143,8 @@ export class RindApi extends HeyApiClient {
     
     /**
      * Apply local changes, all or nothing (WatermelonDB `pushChanges`)
+     *
+     * The body may be sent with `Content-Encoding: gzip`.
      */
     public pushChanges<ThrowOnError extends boolean = false>(options: Options<PushChangesData, ThrowOnError>): RequestResult<PushChangesResponses, PushChangesErrors, ThrowOnError> {
         return (options.client ?? this.client).post<PushChangesResponses, PushChangesErrors, ThrowOnError>({

@@ -21,6 +21,7 @@ interface ApiRouteOptions {
   /** Unique; the SDK's function has this name. */
   readonly operationId: string;
   readonly summary: string;
+  readonly description?: string;
   /** What the route answers; the first one is what it answers by default. */
   readonly answers: readonly [Answer, ...Answer[]];
   /** The handler writes the JSON itself, so that a large answer is not walked through once more. */
@@ -33,6 +34,7 @@ interface ApiRouteOptions {
 export function ApiRoute({
   operationId,
   summary,
+  description,
   answers,
   answersText = false,
   problems = [],
@@ -41,7 +43,7 @@ export function ApiRoute({
   return applyDecorators(
     HttpCode(answers[0].status),
     ...(answersText || schemas.length === 0 ? [] : [heldAgainst(z.union(schemas))]),
-    ApiOperation({ operationId, summary }),
+    ApiOperation({ operationId, summary, ...(description && { description }) }),
     ...answers.map(({ status, description, schema }) =>
       ApiResponse({ status, description, ...(schema && { standardSchema: schema }) }),
     ),
