@@ -23,6 +23,7 @@ export const controls: Readonly<Record<string, string>> = {
   'push-races': 'the first pull of an empty account',
   'pull-snapshot': 'a pull that nothing disturbs',
   'sync-rules': 'are refused for content that the registry does not have',
+  'push-retries': 'a push that nothing disturbs',
 };
 
 const statements = 'sync/sync-statements.ts';
@@ -349,6 +350,35 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     caughtBy: { 'sync-rules': ['forgets old deletions, raises the floor'] },
+  },
+  {
+    name: 'no attempt is repeated',
+    patches: [
+      {
+        file: 'platform/database/database.ts',
+        from: 'count === MAX_ATTEMPTS || !isRetryable(error)',
+        to: 'count === 1 || !isRetryable(error)',
+      },
+    ],
+    caughtBy: {
+      'push-retries': [
+        'is repeated inside after a deadlock',
+        'is repeated after a real deadlock with another transaction',
+      ],
+    },
+  },
+  {
+    name: 'an attempt that failed is announced',
+    patches: [
+      {
+        file: 'platform/database/database.ts',
+        from: `for (let count = 1; ; count += 1) {
+      const afterCommit: Array<() => void> = [];`,
+        to: `const afterCommit: Array<() => void> = [];
+    for (let count = 1; ; count += 1) {`,
+      },
+    ],
+    caughtBy: { 'push-retries': ['is repeated inside after a serialisation failure'] },
   },
 ];
 
