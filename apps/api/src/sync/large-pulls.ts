@@ -21,6 +21,11 @@ export class LargePullLimits {
   readonly waitMs: number = 30_000;
   /** How long the client may take to read an answer. */
   readonly readMs: number = 300_000;
+  /**
+   * How long it may leave bytes untaken: a connection that died silently must not keep its user
+   * from the next pull for all of that time.
+   */
+  readonly stallMs: number = 30_000;
 }
 
 export interface LargePull {
@@ -36,6 +41,14 @@ export interface Transfer {
 }
 
 const RETRY_AFTER_SECONDS = 10;
+
+/** Why there is no answer, by the reason that the log names. */
+const refusals = {
+  user_busy: 'Another large pull of this account is under way.',
+  connections_busy: 'Large pulls of other accounts are under way.',
+  spool_full: 'There is no room for large answers at the moment.',
+};
+type Refusal = keyof typeof refusals;
 
 /** Of the array of deleted ids. */
 const deletedFields = [{ key: '', isText: true }];
@@ -72,13 +85,12 @@ export class LargePulls {
     const { leaveUser, leaveConnection } = await this.takeTurn(pull.userId, signal);
     const spool = this.openSpool(leaveUser);
     void this.fill(spool, pull, coding).finally(leaveConnection);
-    const leave = () => spool.destroy(unavailable('The client left.'));
+    const leave = () => spool.destroy(clientLeft());
     signal.addEventListener('abort', leave);
     try {
       await once(spool, 'readable');
     } catch (error) {
-      if (!(error instanceof SpoolFullError)) throw error;
-      throw unavailable('There is no room for large answers at the moment.', error);
+      throw error instanceof SpoolFullError ? this.refuse(pull.userId, 'spool_full', error) : error;
     } finally {
       signal.removeEventListener('abort', leave);
     }
@@ -91,19 +103,31 @@ export class LargePulls {
 
   private async takeTurn(userId: string, signal: AbortSignal) {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(this.limits.waitMs)]);
+    const take = async (slots: Slots, refusal: Refusal) => {
+      try {
+        return await slots.take(patience);
+      } catch (error) {
+        throw signal.aborted ? clientLeft() : this.refuse(userId, refusal, error);
+      }
+    };
     const slots = this.users.get(userId) ?? new Slots(1);
     this.users.set(userId, slots);
-    const giveBack = await take(slots, patience);
+    const giveBack = await take(slots, 'user_busy');
     const leaveUser = () => {
       giveBack();
       if (slots.isIdle) this.users.delete(userId);
     };
     try {
-      return { leaveUser, leaveConnection: await take(this.connections, patience) };
+      return { leaveUser, leaveConnection: await take(this.connections, 'connections_busy') };
     } catch (error) {
       leaveUser();
       throw error;
     }
+  }
+
+  private refuse(userId: string, reason: Refusal, cause: unknown): DomainError {
+    this.logger.warn({ userId, reason }, 'A large pull was refused');
+    return unavailable(refusals[reason], cause);
   }
 
   private openSpool(onClose: () => void): Spool {
@@ -112,8 +136,14 @@ export class LargePulls {
       () => spool.destroy(unavailable('The answer was not read in time.')),
       this.limits.readMs,
     ).unref();
+    const stall = setTimeout(() => {
+      if (spool.isAwaited) stall.refresh();
+      else spool.destroy(unavailable('The client has stopped reading.'));
+    }, this.limits.stallMs).unref();
+    spool.on('taken', () => stall.refresh());
     spool.once('close', () => {
       clearTimeout(deadline);
+      clearTimeout(stall);
       onClose();
     });
     return spool;
@@ -178,12 +208,8 @@ async function* encode(
   return pending;
 }
 
-async function take(slots: Slots, signal: AbortSignal): Promise<() => void> {
-  try {
-    return await slots.take(signal);
-  } catch (error) {
-    throw unavailable('Other large pulls are under way, of this account or of many.', error);
-  }
+function clientLeft(): DomainError {
+  return unavailable('The client left.');
 }
 
 function unavailable(detail: string, cause?: unknown): DomainError {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Problem, PullResult } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -9,6 +10,7 @@ import { Database } from '../../src/platform/database/database.js';
 import { SpoolLimits, Spools } from '../../src/platform/spool/spools.js';
 import { LargePullLimits } from '../../src/sync/large-pulls.js';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
+import { LogRecorder } from '../support/log-recorder.js';
 import { type Seam, hold } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
@@ -368,6 +370,29 @@ describe('large pulls', () => {
       expect(await isWhole(answer)).toBe(false);
     });
 
+    test('that take nothing any more are cut off, so that their user can pull again', async () => {
+      const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
+      Object.assign(rind.app.get(LargePullLimits), { stallMs: 100 });
+      const dead = await startPull(account);
+      Object.assign(rind.app.get(LargePullLimits), new LargePullLimits());
+      // Waits for its turn until then.
+      expect(idsOf(await pull(account))).toHaveLength(BIG.rows);
+      expect(await isWhole(dead)).toBe(false);
+    });
+
+    test('that wait for PostgreSQL are not taken for dead', async () => {
+      const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
+      const stallMs = 50;
+      Object.assign(rind.app.get(LargePullLimits), { stallMs });
+      const seam = holdCopy();
+      const answer = await startPull(account);
+      const body = readAnswer(answer);
+      await seam.reached;
+      await delay(3 * stallMs);
+      seam.release();
+      expect(idsOf(await body)).toHaveLength(BIG.rows);
+    });
+
     test('leave nothing behind when they go away in the middle', async () => {
       const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
       const answer = await startPull(account);
@@ -442,10 +467,16 @@ describe('large pulls', () => {
   test('one user has one at a time: of twenty first pulls all are answered, or told to come later', async () => {
     const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
     Object.assign(rind.app.get(LargePullLimits), { waitMs: 100 });
+    const log = new LogRecorder();
     const started = await Promise.all(Array.from({ length: 20 }, () => startPull(account)));
     expect(spools.count).toBe(1);
     const refused = started.filter(({ statusCode }) => statusCode === 503);
     expect(refused).toHaveLength(19);
+    expect(log.find('A large pull was refused')).toEqual(
+      Array(19).fill(
+        expect.objectContaining({ level: 'warn', userId: account.id, reason: 'user_busy' }),
+      ),
+    );
     expect(refused[0]!.headers['retry-after']).toMatch(/^\d+$/);
     expect(await readAnswer<Problem>(refused[0]!)).toMatchObject({ code: 'service_unavailable' });
     expect((await smallPull(await rind.signUp())).status).toBe(200);
@@ -482,10 +513,14 @@ describe('large pulls', () => {
     test('a spool that is full before the first byte is a 503', async () => {
       const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
       Object.assign(rind.app.get(SpoolLimits), { bytesPerProcess: 100 });
+      const log = new LogRecorder();
       const answer = await startPull(account);
       expect(answer.statusCode).toBe(503);
       expect(answer.headers['retry-after']).toMatch(/^\d+$/);
       expect(await readAnswer<Problem>(answer)).toMatchObject({ code: 'service_unavailable' });
+      expect(log.find('A large pull was refused')).toMatchObject([
+        { level: 'warn', userId: account.id, reason: 'spool_full' },
+      ]);
     });
 
     test.each(['identity', 'gzip'])(

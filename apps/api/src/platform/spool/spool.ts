@@ -18,7 +18,8 @@ type Callback = (error?: Error | null) => void;
 
 /**
  * Takes bytes as fast as they come and gives them as slowly as they are read, so that a slow reader
- * holds up nobody but itself. Destroying it ends both sides and frees what it holds.
+ * holds up nobody but itself. Destroying it ends both sides and frees what it holds. Emits `taken`
+ * whenever its reader has made room for more.
  */
 export class Spool extends Duplex {
   /** In the order of their writing; all of it older than what is in the file. */
@@ -36,6 +37,11 @@ export class Spool extends Duplex {
     super();
   }
 
+  /** Whether the reader has taken all there is, and waits. */
+  get isAwaited(): boolean {
+    return this.isWanted;
+  }
+
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     void settle(this.keep(chunk), (error) => {
       callback(error);
@@ -51,6 +57,7 @@ export class Spool extends Duplex {
 
   override _read(): void {
     this.isWanted = true;
+    this.emit('taken');
     this.supply();
   }
 
