@@ -12,6 +12,7 @@ import { ProblemFilter } from './platform/errors/problem.filter.js';
 import { validationPipe } from './platform/errors/validation.pipe.js';
 import { HttpModule } from './platform/http/http.module.js';
 import { RateLimitGuard } from './platform/http/rate-limits/rate-limit.guard.js';
+import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { SyncTablesModule } from './sync/sync-tables.module.js';
 import { SyncModule } from './sync/sync.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -25,6 +26,7 @@ export class AppModule {
         ConfigModule.register(config),
         DatabaseModule,
         HttpModule,
+        MetricsModule,
         SyncTablesModule.register(tables),
         AuthModule,
         UsersModule,

@@ -16,6 +16,7 @@ import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
+import { METRICS_PATH } from './platform/metrics/metrics-path.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
@@ -32,7 +33,7 @@ export async function createApp(
     createAdapter(config),
     { logger: new JsonLogger(config), bodyParser: false, abortOnError: false },
   );
-  app.setGlobalPrefix(GLOBAL_PREFIX);
+  app.setGlobalPrefix(GLOBAL_PREFIX, { exclude: [METRICS_PATH] });
   // Exits with 0 after a signal, when everything has been closed.
   app.enableShutdownHooks(undefined, { useProcessExit: true });
   app.enableCors({
@@ -108,7 +109,9 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     if (isClosing) reply.header('connection', 'close');
   });
   fastify.addHook('onResponse', async (request, reply) => {
-    requestLog.write(request, reply);
+    // Scrapes come every few seconds; those that are refused are worth a line.
+    const isScrape = request.routeOptions.url === `/${METRICS_PATH}` && reply.statusCode === 200;
+    if (!isScrape) requestLog.write(request, reply);
     // A principal that was cached, and whose session turned out to have ended.
     if (reply.statusCode === 401 && request.principal) principals.forget(request.principal);
   });

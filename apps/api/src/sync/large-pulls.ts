@@ -12,6 +12,7 @@ import type { Spool } from '../platform/spool/spool.js';
 import { SpoolFullError, Spools } from '../platform/spool/spools.js';
 import { CopyEncoder } from './copy-encoder.js';
 import { answerText, headOf, recordFields } from './pull-answer.js';
+import { type LargePullRefusal, SyncMetrics } from './sync-metrics.js';
 import { type PullSnapshot, SyncRepository } from './sync.repository.js';
 import { InjectSyncTables } from './sync-tables.module.js';
 
@@ -41,14 +42,14 @@ export interface Transfer {
 }
 
 const RETRY_AFTER_SECONDS = 10;
+const NEWLINE = 10;
 
 /** Why there is no answer, by the reason that the log names. */
-const refusals = {
+const refusals: Readonly<Record<LargePullRefusal, string>> = {
   user_busy: 'Another large pull of this account is under way.',
   connections_busy: 'Large pulls of other accounts are under way.',
   spool_full: 'There is no room for large answers at the moment.',
 };
-type Refusal = keyof typeof refusals;
 
 /** Of the array of deleted ids. */
 const deletedFields = [{ key: '', isText: true }];
@@ -68,6 +69,7 @@ export class LargePulls {
     private readonly repository: SyncRepository,
     private readonly spools: Spools,
     private readonly limits: LargePullLimits,
+    private readonly metrics: SyncMetrics,
     @InjectSyncTables() private readonly tables: readonly SyncTable[],
     @InjectConfig() config: Config,
   ) {
@@ -103,7 +105,7 @@ export class LargePulls {
 
   private async takeTurn(userId: string, signal: AbortSignal) {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(this.limits.waitMs)]);
-    const take = async (slots: Slots, refusal: Refusal) => {
+    const take = async (slots: Slots, refusal: LargePullRefusal) => {
       try {
         return await slots.take(patience);
       } catch (error) {
@@ -125,7 +127,8 @@ export class LargePulls {
     }
   }
 
-  private refuse(userId: string, reason: Refusal, cause: unknown): DomainError {
+  private refuse(userId: string, reason: LargePullRefusal, cause: unknown): DomainError {
+    this.metrics.countRefusedLargePull(reason);
     this.logger.warn({ userId, reason }, 'A large pull was refused');
     return unavailable(refusals[reason], cause);
   }
@@ -178,34 +181,42 @@ export class LargePulls {
       text += `${index > 0 ? ',' : ''}${answerText.beforeUpdated(table)}`;
       const after = wholeTables.includes(table.name) ? 0 : since;
       const updated = new CopyEncoder(recordFields(table), '}');
-      text = yield* encode(text, copyUpdated(table, after, signal), updated);
+      text = yield* this.encode(text, copyUpdated(table, after, signal), updated);
       text += answerText.beforeDeleted;
       if (since > 0) {
         const deleted = new CopyEncoder(deletedFields, '');
-        text = yield* encode(text, copyDeleted(table, since, signal), deleted);
+        text = yield* this.encode(text, copyDeleted(table, since, signal), deleted);
       }
       text += answerText.afterDeleted;
     }
     yield Buffer.from(text + answerText.afterTables(head));
   }
+
+  /**
+   * The text, then the rows; returns the text where there are no rows. So the first byte comes with
+   * the first row, and what fails before it is still answered as a problem.
+   */
+  private async *encode(
+    text: string,
+    copy: Readable,
+    encoder: CopyEncoder,
+  ): AsyncGenerator<Buffer, string> {
+    let pending = text;
+    for await (const chunk of copy) {
+      this.metrics.countRows('pulled', countRowsIn(chunk as Buffer));
+      const json = encoder.encode(chunk as Buffer);
+      yield pending === '' ? json : Buffer.concat([Buffer.from(pending), json]);
+      pending = '';
+    }
+    return pending;
+  }
 }
 
-/**
- * The text, then the rows; returns the text where there are no rows. So the first byte comes with
- * the first row, and what fails before it is still answered as a problem.
- */
-async function* encode(
-  text: string,
-  copy: Readable,
-  encoder: CopyEncoder,
-): AsyncGenerator<Buffer, string> {
-  let pending = text;
-  for await (const chunk of copy) {
-    const json = encoder.encode(chunk as Buffer);
-    yield pending === '' ? json : Buffer.concat([Buffer.from(pending), json]);
-    pending = '';
-  }
-  return pending;
+/** In the text format of COPY each row ends with a newline, and none stands within a value. */
+function countRowsIn(chunk: Buffer): number {
+  let count = 0;
+  for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) count += 1;
+  return count;
 }
 
 function clientLeft(): DomainError {

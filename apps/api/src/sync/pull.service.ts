@@ -6,6 +6,7 @@ import { compress, type ContentCoding } from '../platform/http/content-coding.js
 import type { Principal } from '../platform/http/principal.js';
 import { LargePulls, type Transfer } from './large-pulls.js';
 import { type AnswerHead, headOf, PullAnswers } from './pull-answer.js';
+import { type PullKind, SyncMetrics } from './sync-metrics.js';
 import { type ClockRow, type PulledRow, SyncRepository } from './sync.repository.js';
 import { SMALL_PULL_ROWS } from './sync-statements.js';
 import { InjectSyncTables } from './sync-tables.module.js';
@@ -28,6 +29,7 @@ export class PullService {
   constructor(
     private readonly repository: SyncRepository,
     private readonly largePulls: LargePulls,
+    private readonly metrics: SyncMetrics,
     @InjectSyncTables() tables: readonly SyncTable[],
   ) {
     this.answers = new PullAnswers(tables);
@@ -50,6 +52,7 @@ export class PullService {
       const clock = await this.repository.findClock(userId);
       if (!clock) throw new DomainError('session_ended');
       if (clock.version === cursor && clock.floor <= cursor) {
+        this.metrics.countPull('unchanged');
         return this.answerSmall(headOf(userId, cursor, clock), [], transfer.coding);
       }
     }
@@ -59,16 +62,23 @@ export class PullService {
     const rows = await this.repository.pull(userId, cursor, wholeTables);
     const clock = clockOf(rows);
     if (cursor > clock.version) {
+      this.metrics.countCursorAhead();
       this.logger.warn(
         { userId, lastPulledAt: cursor, clock: clock.version },
         'A cursor is ahead of its clock',
       );
     }
+    const head = headOf(userId, cursor, clock);
+    const kind = kindOf(head, cursor, wholeTables);
     // One of the rows is the clock.
-    if (rows.length - 1 <= SMALL_PULL_ROWS) {
-      return this.answerSmall(headOf(userId, cursor, clock), rows, transfer.coding);
+    const count = rows.length - 1;
+    if (count <= SMALL_PULL_ROWS) {
+      this.metrics.countPull(kind);
+      this.metrics.countRows('pulled', count);
+      return this.answerSmall(head, rows, transfer.coding);
     }
     const body = await this.largePulls.open({ userId, cursor, wholeTables }, transfer);
+    this.metrics.countPull(kind);
     return { body, coding: transfer.coding };
   }
 
@@ -82,6 +92,16 @@ export class PullService {
       ? { body: text, coding: 'identity' }
       : { body: await compress(text, coding), coding };
   }
+}
+
+function kindOf(
+  { isReplacement }: AnswerHead,
+  cursor: number,
+  wholeTables: readonly string[],
+): PullKind {
+  if (cursor === 0) return 'first';
+  if (isReplacement) return 'replacement';
+  return wholeTables.length > 0 ? 'migration' : 'incremental';
 }
 
 function clockOf(rows: readonly PulledRow[]): ClockRow {

@@ -12,6 +12,7 @@ import { type PreparedPush, preparePush } from './prepare-push.js';
 import { PushQueue } from './push-queue.js';
 import { PushWarnings, type WarningCode } from './push-warnings.js';
 import { SyncEvents } from './sync-events.js';
+import { SyncMetrics } from './sync-metrics.js';
 import { type PushSituation, SyncRepository } from './sync.repository.js';
 import { InjectSyncTables } from './sync-tables.module.js';
 
@@ -28,6 +29,7 @@ export class PushService {
     private readonly repository: SyncRepository,
     private readonly events: SyncEvents,
     private readonly queue: PushQueue,
+    private readonly metrics: SyncMetrics,
     @InjectSyncTables() private readonly tables: readonly SyncTable[],
   ) {}
 
@@ -37,7 +39,11 @@ export class PushService {
    * @throws DomainError `sync_conflict` naming the records; `session_ended` when user or session
    *   are gone; `sync_content_refused` in strict mode
    */
-  async push(principal: Principal, body: AcceptedPushBody): Promise<PushResult> {
+  push(principal: Principal, body: AcceptedPushBody): Promise<PushResult> {
+    return this.metrics.countPush(() => this.prepareAndApply(principal, body));
+  }
+
+  private async prepareAndApply(principal: Principal, body: AcceptedPushBody): Promise<PushResult> {
     const push = preparePush(this.tables, body.changes);
     this.refuseInStrictMode(push.warnings);
     const digest = mayMerge(push) ? digestOf(principal, body) : null;
@@ -61,6 +67,7 @@ export class PushService {
     const warnings = new PushWarnings(push.warnings);
     const plan = planPush(push, situation.found, warnings);
     if (plan.conflicts.length > 0) {
+      this.metrics.countConflicts(plan.conflicts.length);
       throw new DomainError('sync_conflict', {
         detail:
           'Records were changed or deleted on the server after lastPulledAt; nothing was applied',
@@ -82,6 +89,10 @@ export class PushService {
         this.events.emit('changed', { userId, sessionId, timestamp: version }),
       );
     }
+    this.database.afterCommit(() => {
+      this.metrics.countRows('pushed', countRows(push));
+      this.metrics.countRepairs(warnings);
+    });
     if (!warnings.isEmpty) {
       this.logger.log(
         { userId, timestamp: version, repairs: warnings.counts },
@@ -95,6 +106,7 @@ export class PushService {
     if (!this.config.sync.strict) return;
     const faults = warnings.toFaults().filter(({ code }) => code !== noMistake);
     if (faults.length > 0) {
+      this.metrics.countRepairs(warnings);
       throw new DomainError('sync_content_refused', { faults: faults.slice(0, MAX_FAULTS) });
     }
   }
@@ -102,6 +114,10 @@ export class PushService {
 
 /** Of what happens to every app whose users have two devices, strict mode must not complain. */
 const noMistake: WarningCode = 'deleted_before';
+
+function countRows({ tables }: PreparedPush): number {
+  return tables.reduce((sum, { upserts, deletes }) => sum + upserts.length + deletes.length, 0);
+}
 
 /** Whether a repeat of the push could overwrite what others wrote meanwhile. */
 function mayMerge({ tables }: PreparedPush): boolean {

@@ -7,6 +7,7 @@ import { PushService } from './push.service.js';
 import { SyncClocks } from './sync-clocks.js';
 import { SyncController } from './sync.controller.js';
 import { SyncEvents } from './sync-events.js';
+import { SyncMetrics } from './sync-metrics.js';
 import { SyncRepository } from './sync.repository.js';
 import { SyncService } from './sync.service.js';
 import { TombstonesService } from './tombstones.service.js';
@@ -22,6 +23,7 @@ import { TombstonesService } from './tombstones.service.js';
     PushService,
     SyncClocks,
     SyncEvents,
+    SyncMetrics,
     SyncRepository,
     SyncService,
     TombstonesService,

@@ -72,11 +72,11 @@ describe('routes', () => {
     expect(committed.openapi).toMatch(/^3\.1\./);
   });
 
-  test('the running server has the routes of the document, and those that serve it', () => {
+  test('the running server has the routes of the document, those that serve it, and the metrics', () => {
     const routes = listRoutes(rind.app)
       .filter(({ path }) => !/^\/docs\b/.test(path))
       .map(({ method, path }) => `${method} ${path}`);
-    const others = ['GET /api/v1/openapi.json', 'OPTIONS *'];
+    const others = ['GET /api/v1/openapi.json', 'GET /metrics', 'OPTIONS *'];
     expect(routes.toSorted()).toEqual(
       [...operations.map(([route]) => route), ...others].toSorted(),
     );

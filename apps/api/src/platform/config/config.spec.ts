@@ -54,6 +54,7 @@ describe('an environment', () => {
       SYNC_STRICT: 'yes',
       LOG_LEVEL: 'loud',
       RATE_LIMIT_AUTH_PER_MINUTE: '-1',
+      METRICS_TOKEN: 'too short',
     };
     const problems = problemsOf(environment);
     const names = problems.map((problem) => /^[A-Z_]+(?=:)/.exec(problem)?.[0]);

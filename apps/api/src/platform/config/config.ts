@@ -67,6 +67,11 @@ function isPrefixLength(cidr: string, bits: string): boolean {
   return ipaddr.isValidCIDR(cidr) && Number(bits) > 0;
 }
 
+/** Of characters that may stand in an `Authorization` header (RFC 6750, 2.1). */
+const BearerToken = z
+  .string()
+  .regex(/^[\w.~+/-]{16,}=*$/, 'expected at least 16 characters of A-Z a-z 0-9 - . _ ~ + /');
+
 const PerMinute = z.coerce.number().int().min(0).max(1_000_000);
 const Days = z.coerce.number().int().min(1).max(3650);
 const Secret = z.string().min(1);
@@ -96,6 +101,7 @@ const Environment = z.object({
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
   DOCS_ENABLED: Flag.optional(),
+  METRICS_TOKEN: BearerToken.optional(),
   SYNC_STRICT: Flag.default(false),
   SYNC_TOMBSTONE_DAYS: Days.default(180),
   RIND_SPOOL_DIR: z.string().optional(),
@@ -198,6 +204,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     logLevel: env.LOG_LEVEL,
     commit: env.IMAGE_COMMIT?.slice(0, 7) ?? null,
     docsEnabled: env.DOCS_ENABLED ?? env.NODE_ENV !== 'production',
+    /** Null: there are no metrics to be had. */
+    metricsToken: env.METRICS_TOKEN ?? null,
     database: {
       url: env.DATABASE_URL,
       /** The server itself where `url` is a pooler: for what needs a session of its own. */

@@ -1,0 +1,40 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { collectDefaultMetrics, Counter, Registry } from 'prom-client';
+import type { Config } from '../config/config.js';
+import { InjectConfig } from '../config/config.module.js';
+
+interface CounterOptions<Label extends string> {
+  readonly name: string;
+  readonly help: string;
+  /** Their values come from a fixed set: each one is a time series that Prometheus keeps. */
+  readonly labelNames?: readonly Label[];
+}
+
+/** What this process counts, for Prometheus. A registry of its own: tests run several in one process. */
+@Injectable()
+export class Metrics implements OnApplicationShutdown {
+  private readonly registry = new Registry();
+
+  constructor(@InjectConfig() config: Config) {
+    // Observing the event loop is for naught where nobody may ask.
+    if (config.metricsToken !== null) collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Of `write()`. */
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  /** In Prometheus' text format. */
+  write(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  counter<Label extends string = never>(options: CounterOptions<Label>): Counter<Label> {
+    return new Counter({ ...options, registers: [this.registry] });
+  }
+
+  onApplicationShutdown(): void {
+    this.registry.clear();
+  }
+}
