@@ -38,6 +38,7 @@ interface Field {
 export class CopyEncoder {
   private readonly fields: readonly Field[];
   private readonly rowEnd: Buffer;
+  private rowCount = 0;
   private output = Buffer.alloc(0);
   private length = 0;
   private field = 0;
@@ -53,6 +54,11 @@ export class CopyEncoder {
   constructor(fields: readonly RecordField[], rowEnd: string) {
     this.fields = fields.map(({ key, isText }) => ({ key: Buffer.from(key), isText }));
     this.rowEnd = Buffer.from(rowEnd);
+  }
+
+  /** How many rows have come whole. */
+  get rows(): number {
+    return this.rowCount;
   }
 
   encode(chunk: Buffer): Buffer {
@@ -115,6 +121,7 @@ export class CopyEncoder {
     this.isColumnStart = true;
     this.isBetweenRows = isRowEnd;
     this.field = isRowEnd ? 0 : this.field + 1;
+    if (isRowEnd) this.rowCount += 1;
     this.append(isRowEnd ? this.rowEnd : this.fields[this.field]!.key);
   }
 

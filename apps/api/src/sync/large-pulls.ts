@@ -12,6 +12,7 @@ import type { Spool } from '../platform/spool/spool.js';
 import { SpoolFullError, Spools } from '../platform/spool/spools.js';
 import { CopyEncoder } from './copy-encoder.js';
 import { answerText, headOf, recordFields } from './pull-answer.js';
+import type { PullReport } from './pull-report.js';
 import { type LargePullRefusal, SyncMetrics } from './sync-metrics.js';
 import { type PullSnapshot, SyncRepository } from './sync.repository.js';
 import { InjectSyncTables } from './sync-tables.module.js';
@@ -33,6 +34,7 @@ export interface LargePull {
   readonly userId: string;
   readonly cursor: number;
   readonly wholeTables: readonly string[];
+  readonly report: PullReport;
 }
 
 export interface Transfer {
@@ -42,8 +44,6 @@ export interface Transfer {
 }
 
 const RETRY_AFTER_SECONDS = 10;
-const NEWLINE = 10;
-
 /** Why there is no answer, by the reason that the log names. */
 const refusals: Readonly<Record<LargePullRefusal, string>> = {
   user_busy: 'Another large pull of this account is under way.',
@@ -169,54 +169,53 @@ export class LargePulls {
   }
 
   private async *write(
-    { userId, cursor, wholeTables }: LargePull,
+    { userId, cursor, wholeTables, report }: LargePull,
     { clock, copyUpdated, copyDeleted }: PullSnapshot,
     signal: AbortSignal,
   ): AsyncGenerator<Buffer> {
     if (!clock) throw new DomainError('session_ended');
     const head = headOf(userId, cursor, clock);
     const since = head.isReplacement ? 0 : cursor;
+    let updatedRows = 0;
+    let deletedRows = 0;
+    report.isLarge = true;
     let text = answerText.beforeTables;
     for (const [index, table] of this.tables.entries()) {
       text += `${index > 0 ? ',' : ''}${answerText.beforeUpdated(table)}`;
       const after = wholeTables.includes(table.name) ? 0 : since;
       const updated = new CopyEncoder(recordFields(table), '}');
-      text = yield* this.encode(text, copyUpdated(table, after, signal), updated);
+      text = yield* encode(text, copyUpdated(table, after, signal), updated);
+      updatedRows += updated.rows;
       text += answerText.beforeDeleted;
       if (since > 0) {
         const deleted = new CopyEncoder(deletedFields, '');
-        text = yield* this.encode(text, copyDeleted(table, since, signal), deleted);
+        text = yield* encode(text, copyDeleted(table, since, signal), deleted);
+        deletedRows += deleted.rows;
       }
       text += answerText.afterDeleted;
     }
+    report.finish(head.timestamp, updatedRows, deletedRows);
+    this.metrics.countPull(report);
     yield Buffer.from(text + answerText.afterTables(head));
-  }
-
-  /**
-   * The text, then the rows; returns the text where there are no rows. So the first byte comes with
-   * the first row, and what fails before it is still answered as a problem.
-   */
-  private async *encode(
-    text: string,
-    copy: Readable,
-    encoder: CopyEncoder,
-  ): AsyncGenerator<Buffer, string> {
-    let pending = text;
-    for await (const chunk of copy) {
-      this.metrics.countRows('pulled', countRowsIn(chunk as Buffer));
-      const json = encoder.encode(chunk as Buffer);
-      yield pending === '' ? json : Buffer.concat([Buffer.from(pending), json]);
-      pending = '';
-    }
-    return pending;
   }
 }
 
-/** In the text format of COPY each row ends with a newline, and none stands within a value. */
-function countRowsIn(chunk: Buffer): number {
-  let count = 0;
-  for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) count += 1;
-  return count;
+/**
+ * The text, then the rows; returns the text where there are no rows. So the first byte comes with
+ * the first row, and what fails before it is still answered as a problem.
+ */
+async function* encode(
+  text: string,
+  copy: Readable,
+  encoder: CopyEncoder,
+): AsyncGenerator<Buffer, string> {
+  let pending = text;
+  for await (const chunk of copy) {
+    const json = encoder.encode(chunk as Buffer);
+    yield pending === '' ? json : Buffer.concat([Buffer.from(pending), json]);
+    pending = '';
+  }
+  return pending;
 }
 
 function clientLeft(): DomainError {

@@ -6,7 +6,8 @@ import { compress, type ContentCoding } from '../platform/http/content-coding.js
 import type { Principal } from '../platform/http/principal.js';
 import { LargePulls, type Transfer } from './large-pulls.js';
 import { type AnswerHead, headOf, PullAnswers } from './pull-answer.js';
-import { type PullKind, SyncMetrics } from './sync-metrics.js';
+import { type PullKind, PullReport } from './pull-report.js';
+import { SyncMetrics } from './sync-metrics.js';
 import { type ClockRow, type PulledRow, SyncRepository } from './sync.repository.js';
 import { SMALL_PULL_ROWS } from './sync-statements.js';
 import { InjectSyncTables } from './sync-tables.module.js';
@@ -19,6 +20,7 @@ interface PullAnswer {
   readonly body: string | Buffer | Readable;
   /** What the body is compressed with. */
   readonly coding: ContentCoding;
+  readonly report: PullReport;
 }
 
 @Injectable()
@@ -52,8 +54,8 @@ export class PullService {
       const clock = await this.repository.findClock(userId);
       if (!clock) throw new DomainError('session_ended');
       if (clock.version === cursor && clock.floor <= cursor) {
-        this.metrics.countPull('unchanged');
-        return this.answerSmall(headOf(userId, cursor, clock), [], transfer.coding);
+        const head = headOf(userId, cursor, clock);
+        return this.answerSmall(head, [], new PullReport('nothing_new', cursor), transfer.coding);
       }
     }
     const wholeTables = migration
@@ -69,38 +71,35 @@ export class PullService {
       );
     }
     const head = headOf(userId, cursor, clock);
-    const kind = kindOf(head, cursor, wholeTables);
+    const report = new PullReport(kindOf(head, cursor, wholeTables), cursor);
     // One of the rows is the clock.
-    const count = rows.length - 1;
-    if (count <= SMALL_PULL_ROWS) {
-      this.metrics.countPull(kind);
-      this.metrics.countRows('pulled', count);
-      return this.answerSmall(head, rows, transfer.coding);
+    if (rows.length - 1 <= SMALL_PULL_ROWS) {
+      return this.answerSmall(head, rows, report, transfer.coding);
     }
-    const body = await this.largePulls.open({ userId, cursor, wholeTables }, transfer);
-    this.metrics.countPull(kind);
-    return { body, coding: transfer.coding };
+    const body = await this.largePulls.open({ userId, cursor, wholeTables, report }, transfer);
+    return { body, coding: transfer.coding, report };
   }
 
   private async answerSmall(
     head: AnswerHead,
     rows: readonly PulledRow[],
+    report: PullReport,
     coding: ContentCoding,
   ): Promise<PullAnswer> {
     const text = this.answers.write(head, rows);
+    const isDeleted = ([index, deleted]: PulledRow) => index >= 0 && deleted;
+    const isUpdated = ([index, deleted]: PulledRow) => index >= 0 && !deleted;
+    report.finish(head.timestamp, rows.filter(isUpdated).length, rows.filter(isDeleted).length);
+    this.metrics.countPull(report);
     return text.length < MIN_COMPRESSED_LENGTH
-      ? { body: text, coding: 'identity' }
-      : { body: await compress(text, coding), coding };
+      ? { body: text, coding: 'identity', report }
+      : { body: await compress(text, coding), coding, report };
   }
 }
 
-function kindOf(
-  { isReplacement }: AnswerHead,
-  cursor: number,
-  wholeTables: readonly string[],
-): PullKind {
+function kindOf(head: AnswerHead, cursor: number, wholeTables: readonly string[]): PullKind {
+  if (head.isReplacement) return 'replacement';
   if (cursor === 0) return 'first';
-  if (isReplacement) return 'replacement';
   return wholeTables.length > 0 ? 'migration' : 'incremental';
 }
 

@@ -10,6 +10,7 @@ import type { Principal } from '../platform/http/principal.js';
 import { planPush } from './plan-push.js';
 import { type PreparedPush, preparePush } from './prepare-push.js';
 import { PushQueue } from './push-queue.js';
+import { type AppliedPush, reportOf } from './push-report.js';
 import { PushWarnings, type WarningCode } from './push-warnings.js';
 import { SyncEvents } from './sync-events.js';
 import { SyncMetrics } from './sync-metrics.js';
@@ -39,11 +40,14 @@ export class PushService {
    * @throws DomainError `sync_conflict` naming the records; `session_ended` when user or session
    *   are gone; `sync_content_refused` in strict mode
    */
-  push(principal: Principal, body: AcceptedPushBody): Promise<PushResult> {
+  push(principal: Principal, body: AcceptedPushBody): Promise<AppliedPush> {
     return this.metrics.countPush(() => this.prepareAndApply(principal, body));
   }
 
-  private async prepareAndApply(principal: Principal, body: AcceptedPushBody): Promise<PushResult> {
+  private async prepareAndApply(
+    principal: Principal,
+    body: AcceptedPushBody,
+  ): Promise<AppliedPush> {
     const push = preparePush(this.tables, body.changes);
     this.refuseInStrictMode(push.warnings);
     const digest = mayMerge(push) ? digestOf(principal, body) : null;
@@ -57,11 +61,13 @@ export class PushService {
     sql: SqlTransaction,
     { userId, sessionId }: Principal,
     { push, cursor, digest }: { push: PreparedPush; cursor: number; digest: Buffer | null },
-  ): Promise<PushResult> {
+  ): Promise<AppliedPush> {
     const subject = { userId, sessionId, cursor };
     const situation = await this.repository.meet(sql, subject, push, digest);
     if (!situation?.state.isSignedIn) throw new DomainError('session_ended');
-    if (situation.answer) return situation.answer;
+    if (situation.answer) {
+      return { result: situation.answer, report: reportOf(situation.answer, cursor, null) };
+    }
     refuseForeignCursor(situation, cursor);
     // A copy: the transaction may be tried again.
     const warnings = new PushWarnings(push.warnings);
@@ -89,17 +95,14 @@ export class PushService {
         this.events.emit('changed', { userId, sessionId, timestamp: version }),
       );
     }
-    this.database.afterCommit(() => {
-      this.metrics.countRows('pushed', countRows(push));
-      this.metrics.countRepairs(warnings);
-    });
+    this.database.afterCommit(() => this.metrics.countRepairs(warnings));
     if (!warnings.isEmpty) {
       this.logger.log(
         { userId, timestamp: version, repairs: warnings.counts },
         'A push was repaired',
       );
     }
-    return result;
+    return { result, report: reportOf(result, cursor, plan.writes) };
   }
 
   private refuseInStrictMode(warnings: PushWarnings): void {
@@ -114,10 +117,6 @@ export class PushService {
 
 /** Of what happens to every app whose users have two devices, strict mode must not complain. */
 const noMistake: WarningCode = 'deleted_before';
-
-function countRows({ tables }: PreparedPush): number {
-  return tables.reduce((sum, { upserts, deletes }) => sum + upserts.length + deletes.length, 0);
-}
 
 /** Whether a repeat of the push could overwrite what others wrote meanwhile. */
 function mayMerge({ tables }: PreparedPush): boolean {

@@ -2,10 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { Counter } from 'prom-client';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
+import type { PullReport } from './pull-report.js';
+import type { AppliedPush } from './push-report.js';
 import type { PushWarnings } from './push-warnings.js';
-
-/** `unchanged`: there was nothing new. `replacement`: the device was away for too long. */
-export type PullKind = 'unchanged' | 'first' | 'incremental' | 'migration' | 'replacement';
 
 /** Why a large pull got no answer. */
 export type LargePullRefusal = 'user_busy' | 'connections_busy' | 'spool_full';
@@ -24,7 +23,7 @@ export class SyncMetrics {
   constructor(metrics: Metrics) {
     this.pulls = metrics.counter({
       name: 'rind_sync_pulls_total',
-      help: 'Pulls that were answered, by what was asked for',
+      help: 'Pulls whose answer was complete, by what was asked for',
       labelNames: ['kind'],
     });
     this.pushes = metrics.counter({
@@ -34,7 +33,7 @@ export class SyncMetrics {
     });
     this.rows = metrics.counter({
       name: 'rind_sync_rows_total',
-      help: 'Records and deletions that were pulled, and those of pushes that were applied',
+      help: 'Records and deletions that were pulled, and those that pushes wrote',
       labelNames: ['direction'],
     });
     this.repairs = metrics.counter({
@@ -57,20 +56,19 @@ export class SyncMetrics {
     });
   }
 
-  countPull(kind: PullKind): void {
+  /** Of a finished report. */
+  countPull({ kind, updated, deleted }: PullReport): void {
     this.pulls.inc({ kind });
-  }
-
-  countRows(direction: 'pulled' | 'pushed', count: number): void {
-    this.rows.inc({ direction }, count);
+    this.rows.inc({ direction: 'pulled' }, (updated ?? 0) + (deleted ?? 0));
   }
 
   /** Runs it, and counts how it ended. */
-  async countPush<T>(push: () => Promise<T>): Promise<T> {
+  async countPush(push: () => Promise<AppliedPush>): Promise<AppliedPush> {
     try {
-      const result = await push();
+      const applied = await push();
       this.pushes.inc({ outcome: 'applied' });
-      return result;
+      this.rows.inc({ direction: 'pushed' }, applied.report.written + applied.report.deleted);
+      return applied;
     } catch (error) {
       this.pushes.inc({ outcome: error instanceof DomainError ? error.code : 'failed' });
       throw error;

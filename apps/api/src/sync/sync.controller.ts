@@ -64,10 +64,11 @@ export class SyncController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string | Buffer | StreamableFile> {
-    const { body, coding } = await this.pulls.pull(principal, query, {
+    const { body, coding, report } = await this.pulls.pull(principal, query, {
       coding: negotiateCoding(request.headers['accept-encoding']),
       signal: request.signal,
     });
+    request.logged = { pull: report, coding };
     reply.header('vary', [reply.getHeader('vary') ?? [], 'Accept-Encoding'].flat().join(', '));
     if (coding !== 'identity') reply.header('content-encoding', coding);
     return body instanceof Readable ? new StreamableFile(body) : body;
@@ -81,10 +82,15 @@ export class SyncController {
     answers: [{ status: 200, description: 'Applied', schema: PushResult }],
     problems: ['validation_failed', 'invalid_cursor', 'sync_conflict', 'sync_content_refused'],
   })
-  push(
+  async push(
     @CurrentPrincipal() principal: Principal,
     @Body({ schema: PushInput }) body: AcceptedPushBody,
+    @Req() request: FastifyRequest,
   ): Promise<PushResult> {
-    return this.pushes.push(principal, body);
+    // A refused push has nothing else to tell.
+    request.logged = { push: { lastPulledAt: body.lastPulledAt } };
+    const { result, report } = await this.pushes.push(principal, body);
+    request.logged = { push: report };
+    return result;
   }
 }

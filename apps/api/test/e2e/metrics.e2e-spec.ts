@@ -92,7 +92,7 @@ describe('metrics', () => {
   describe('of pulls', () => {
     test('tell kinds and rows', async () => {
       const session = await SyncSession.open(rind);
-      expect(await counted(() => session.pull())).toEqual({ 'pulls_total{kind="unchanged"}': 1 });
+      expect(await counted(() => session.pull())).toEqual({ 'pulls_total{kind="nothing_new"}': 1 });
       await session.push({ projects: { created: [{ id: 'a', name: 'A' }] } });
       const incremental = await counted(() => session.pull());
       expect(incremental).toEqual({
@@ -147,7 +147,7 @@ describe('metrics', () => {
       const create = { projects: { created: [{ id: 'a', name: 'A' }], deleted: ['b'] } };
       expect(await counted(() => session.push(create))).toEqual({
         'pushes_total{outcome="applied"}': 1,
-        'rows_total{direction="pushed"}': 2,
+        'rows_total{direction="pushed"}': 1,
       });
       // The cursor is the one from before.
       const update = { projects: { updated: [{ id: 'a', name: 'B' }] } };

@@ -83,9 +83,9 @@ export class World {
       const observed = (version: number | null) =>
         this.observers.get(principal.userId)?.({ changes: body.changes, version });
       try {
-        const result = await push(principal, body);
-        observed(result.timestamp);
-        return result;
+        const applied = await push(principal, body);
+        observed(applied.result.timestamp);
+        return applied;
       } catch (error) {
         // What the engine refuses it has not applied.
         if (!(error instanceof DomainError && error.code === 'sync_conflict')) observed(null);

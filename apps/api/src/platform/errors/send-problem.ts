@@ -9,6 +9,8 @@ export function sendProblem(
   reply: FastifyReply,
 ): void {
   const { status, title, meaning, action } = errorCodes[code];
+  // One search for the code finds all requests that were refused with it.
+  request.logged = { ...request.logged, problem: code };
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
   // The answer that this problem takes the place of may have been a compressed one.
   reply.removeHeader('content-encoding');

@@ -1,6 +1,13 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What its line in the log says beyond what is known of every request; read when the answer is out. */
+    logged?: object;
+  }
+}
+
 /** One line for each answered request. The query is left out: what it carries may be secret. */
 @Injectable()
 export class RequestLog {
@@ -18,6 +25,7 @@ export class RequestLog {
         bytes: Number(reply.getHeader('content-length') ?? 0),
         ip: request.ip,
         userId: request.principal?.userId ?? null,
+        ...request.logged,
       },
       'Request answered',
     );
