@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { errorCodes, type ErrorCode, PullResult, type User } from '@rind/contracts';
+import { errorCodes, type ErrorCode, PullResult, syncTables, type User } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import supertest from 'supertest';
 import { UsersService } from '../../src/users/users.service.js';
@@ -54,7 +54,8 @@ describe('routes', () => {
   let account: Account;
 
   beforeAll(async () => {
-    rind = await TestApp.start();
+    // The document has the product's tables, and each of them is held against it.
+    rind = await TestApp.start({ tables: syncTables });
     account = await rind.signUp();
   });
   afterAll(() => rind.stop());

@@ -1,7 +1,7 @@
 import type { PullResult, SyncTable } from '@rind/contracts';
-import { syncTables } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
+import { firstTables } from '../support/first-tables.js';
 import { type LogLine, LogRecorder } from '../support/log-recorder.js';
 import { SyncSession } from '../support/sync-session.js';
 import { TestApp } from '../support/test-app.js';
@@ -22,7 +22,7 @@ describe('the line of a request in the log', () => {
   let log: LogRecorder;
 
   beforeAll(async () => {
-    rind = await TestApp.start({ tables: [...syncTables, merging] });
+    rind = await TestApp.start({ tables: [...firstTables, merging] });
   });
   afterAll(() => rind.stop());
   beforeEach(async () => {

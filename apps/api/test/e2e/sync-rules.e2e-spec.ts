@@ -1,9 +1,10 @@
-import { type PushResult, type SyncTable, syncTables } from '@rind/contracts';
+import { type PushResult, type SyncTable } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Database } from '../../src/platform/database/database.js';
 import { type SyncChange, SyncEvents } from '../../src/sync/sync-events.js';
 import { SyncService } from '../../src/sync/sync.service.js';
 import { TombstonesService } from '../../src/sync/tombstones.service.js';
+import { firstTables } from '../support/first-tables.js';
 import { SyncSession } from '../support/sync-session.js';
 import { TestApp } from '../support/test-app.js';
 
@@ -68,7 +69,7 @@ describe('rules that a table declares', () => {
   let session: SyncSession;
 
   beforeAll(async () => {
-    rind = await TestApp.start({ tables: [...syncTables, folders, pictures, messages, orders] });
+    rind = await TestApp.start({ tables: [...firstTables, folders, pictures, messages, orders] });
   });
   afterAll(() => rind.stop());
   beforeEach(async () => {
@@ -202,7 +203,7 @@ describe('rules that a table declares', () => {
     test('SYNC_STRICT refuses it all', async () => {
       const strict = await TestApp.start({
         env: { SYNC_STRICT: 'true' },
-        tables: [...syncTables, messages],
+        tables: [...firstTables, messages],
       });
       try {
         const other = await SyncSession.open(strict);

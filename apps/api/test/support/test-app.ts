@@ -4,6 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import pg from 'pg';
 import { createApp } from '../../src/create-app.js';
 import { loadConfig } from '../../src/platform/config/config.js';
+import { firstTables } from './first-tables.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 
 /** Settings of most tests: quiet, and limits that no test reaches by accident. */
@@ -30,7 +31,7 @@ export interface TestAppOptions {
   env?: Record<string, string>;
   /** A database that exists, for a second instance beside another; else one is made and dropped. */
   database?: TestDatabase;
-  /** Another registry of synced tables; those that the migrations do not make are created. */
+  /** The registry of synced tables, by default those that tests know; those that the migrations do not make are created. */
   tables?: readonly SyncTable[];
 }
 
@@ -53,7 +54,7 @@ export class TestApp {
   static async start({
     env = {},
     database,
-    tables = syncTables,
+    tables = firstTables,
   }: TestAppOptions = {}): Promise<TestApp> {
     const ownDatabase = database ?? (await createTestDatabase());
     await createTables(ownDatabase.url, tables);
