@@ -1,4 +1,5 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { stripTypeScriptTypes } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type SyncTable, syncTables } from '@rind/contracts';
@@ -7,6 +8,7 @@ import pg from 'pg';
 import { createMigration } from '../../../../prisma/migrate/create.js';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.js';
 import { projectPaths, type ProjectPaths } from '../../../../prisma/migrate/project-files.js';
+import { firstTables } from '../support/first-tables.js';
 import { SyncSession } from '../support/sync-session.js';
 import { faultsOf } from '../support/synced-tables.js';
 import { TestApp } from '../support/test-app.js';
@@ -65,7 +67,8 @@ describe('synced tables', () => {
     ];
     expect(faults).toEqual([
       'The table invoices is in the registry, but not in the database: add a Prisma model and a migration.',
-      'careless.id is text not null in the database: expected text collate "C" not null.',
+      'careless.id is text not null in the database: expected text collate "C" not null. ' +
+        'Write COLLATE "C" behind its type in the migration: Prisma has no word for it.',
       'careless.name is text null in the database: expected double precision not null.',
       'careless.project_id is text null in the database: expected text collate "C" not null.',
       'careless.colour is missing in the database: expected text not null.',
@@ -80,47 +83,38 @@ describe('synced tables', () => {
   });
 });
 
-/** Step 1 of docs/sync.md: the declaration. */
-const notes: SyncTable = {
-  name: 'notes',
-  recordName: 'Note',
-  since: 2,
-  conflictPolicy: 'reject',
-  clientMay: { create: true, delete: true },
-  columns: {
-    body: { type: 'string', maxLength: 10_000 },
-    pinned: { type: 'boolean' },
-    task_id: { type: 'string', optional: true, references: 'tasks', indexed: true },
-  },
-};
-
-/** Step 2: the Prisma model, and its name in that of the clock. */
-const model = `
-model Note {
-  userId    String  @map("user_id") @db.Uuid
-  id        String
-  body      String
-  pinned    Boolean
-  taskId    String? @map("task_id")
-  version   BigInt
-  isDeleted Boolean @default(false) @map("is_deleted")
-
-  clock SyncClock @relation(fields: [userId], references: [userId], onDelete: Cascade)
-
-  @@id([userId, id])
-  @@index([userId, version])
-  @@index([userId, taskId])
-  @@map("notes")
+/** The steps of docs/sync.md, under names that no table of the product will have. */
+async function readSteps() {
+  const file = path.join(import.meta.dirname, '../../../../docs/sync.md');
+  const page = await readFile(file, 'utf8');
+  const block = (language: string, content: string) => {
+    const blocks = page.matchAll(new RegExp(`\n\`\`\`${language}\n([^]*?)\n\`\`\``, 'g'));
+    const found = [...blocks].map(([, text]) => text!).find((text) => text.includes(content));
+    if (!found) throw new Error(`docs/sync.md has no ${language} block with ${content}`);
+    return found.replaceAll('notes', 'third_notes').replaceAll('Note', 'ThirdNote');
+  };
+  const declaration = stripTypeScriptTypes(block('ts', "name: 'notes'"));
+  const module = (await import(
+    `data:text/javascript,${encodeURIComponent(declaration)}`
+  )) as Record<string, SyncTable>;
+  return {
+    table: module['third_notes']!,
+    relation: block('prisma', 'Note[]'),
+    model: block('prisma', 'model Note'),
+    lines: block('sql', 'COLLATE').split('\n'),
+  };
 }
-`;
 
 describe('a third table, added in the three steps of docs/sync.md', () => {
   let folder: string;
   let paths: ProjectPaths;
   let database: TestDatabase;
   let rind: TestApp;
+  let notes: SyncTable;
 
   beforeAll(async () => {
+    const { table, relation, model, lines } = await readSteps();
+    notes = table;
     folder = await mkdtemp(path.join(tmpdir(), 'rind-third-table-'));
     paths = {
       schemaFile: path.join(folder, 'schema.prisma'),
@@ -128,17 +122,16 @@ describe('a third table, added in the three steps of docs/sync.md', () => {
     };
     await cp(projectPaths.migrationsDir, paths.migrationsDir, { recursive: true });
     const schema = await readFile(projectPaths.schemaFile, 'utf8');
-    await writeFile(
-      paths.schemaFile,
-      schema.replace('  tasks    Task[]\n', '  tasks    Task[]\n  notes    Note[]\n') + model,
-    );
+    const withRelation = schema.replace('\n  @@map("sync_clocks")', `${relation}\n$&`);
+    await writeFile(paths.schemaFile, `${withRelation}\n${model}\n`);
     database = await createTestDatabase();
     // Step 3: the migration, in which ids get their byte order.
     const migration = await createMigration({ serverUrl: database.url, name: 'add_notes', paths });
     const sql = migration!.sql.replaceAll(/("id"|"task_id") TEXT/g, '$1 TEXT COLLATE "C"');
+    for (const line of lines) expect(sql).toContain(line);
     await writeFile(migration!.file, sql);
     await deployMigrations({ databaseUrl: database.url, paths });
-    rind = await TestApp.start({ database, tables: [...syncTables, notes] });
+    rind = await TestApp.start({ database, tables: [...firstTables, notes] });
   });
   afterAll(async () => {
     await rind.stop();
@@ -159,12 +152,12 @@ describe('a third table, added in the three steps of docs/sync.md', () => {
     const note = { id: 'n', body: 'Hello', pinned: true, task_id: 't' };
     const { rows } = await session.write({
       tasks: { created: [{ id: 't', title: 'Task' }] },
-      notes: { created: [note] },
+      [notes.name]: { created: [note] },
     });
-    expect(rows('notes')).toEqual([note]);
-    expect((await stranger.pull('')).rows('notes')).toEqual([]);
+    expect(rows(notes.name)).toEqual([note]);
+    expect((await stranger.pull('')).rows(notes.name)).toEqual([]);
     const { deleted } = await session.write({ tasks: { deleted: ['t'] } });
-    expect(deleted('notes')).toEqual(['n']);
+    expect(deleted(notes.name)).toEqual(['n']);
   });
 
   test('stands in the schema that clients read', async () => {

@@ -20,6 +20,13 @@ const bookkeeping = {
 const expectedColumn = ({ type, optional, references }: ColumnDefinition) =>
   `${sqlTypes[type]}${references === undefined ? '' : ' collate "C"'} ${optional ? 'null' : 'not null'}`;
 
+/** Whoever made the migration did nothing wrong, and has no way to know. */
+function hintFor(found: string, expected: string): string {
+  return found === expected.replace(' collate "C"', '')
+    ? ' Write COLLATE "C" behind its type in the migration: Prisma has no word for it.'
+    : '';
+}
+
 /**
  * Sentences on what a table of the migrated database lacks of its registry entry; none when it is as
  * it has to be.
@@ -60,7 +67,7 @@ async function columnFaults(sql: Client, { name: table, columns }: SyncTable): P
     if (found === definition) return [];
     return found === undefined
       ? `${table}.${name} is missing in the database: expected ${definition}.`
-      : `${table}.${name} is ${found} in the database: expected ${definition}.`;
+      : `${table}.${name} is ${found} in the database: expected ${definition}.${hintFor(found, definition)}`;
   });
   const unknown = [...actual.keys()]
     .filter((name) => !expected.has(name))
