@@ -129,15 +129,18 @@ async function createTables(url: string, tables: readonly SyncTable[]): Promise<
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   for (const { name, columns } of missing) {
+    const found = await client.query('SELECT WHERE to_regclass($1) IS NOT NULL', [name]);
+    // Made by a migration, whose faults must stay to be found, or by an instance before.
+    if (found.rowCount) continue;
     const definitions = Object.entries(columns).map(
       ([column, { type, optional }]) =>
         `"${column}" ${sqlTypes[type]} ${optional ? '' : 'NOT NULL'}`,
     );
-    await client.query(`CREATE TABLE IF NOT EXISTS "${name}" (
+    await client.query(`CREATE TABLE "${name}" (
       user_id uuid NOT NULL REFERENCES sync_clocks ON DELETE CASCADE, id text COLLATE "C" NOT NULL,
       ${definitions.join(', ')}, version bigint NOT NULL, is_deleted boolean NOT NULL DEFAULT false,
       PRIMARY KEY (user_id, id));
-      CREATE INDEX IF NOT EXISTS "${name}_version" ON "${name}" (user_id, version)`);
+      CREATE INDEX "${name}_version" ON "${name}" (user_id, version)`);
   }
   await client.end();
 }
