@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { Chunks } from './chunks.js';
 import { CopyEncoder } from './copy-encoder.js';
 
 const fields = [
@@ -25,12 +26,14 @@ function copyText(value: string | null): string {
 /** The rows through the encoder, in chunks of so many bytes. */
 function encode(rows: ReadonlyArray<ReadonlyArray<string | null>>, chunkSize: number): string {
   const bytes = Buffer.from(rows.map((row) => `${row.map(copyText).join('\t')}\n`).join(''));
-  const encoder = new CopyEncoder(fields, '}');
+  const output = new Chunks();
+  const encoder = new CopyEncoder(output, fields, '}');
   const parts: Buffer[] = [];
   for (let start = 0; start < bytes.length; start += chunkSize) {
-    parts.push(encoder.encode(bytes.subarray(start, start + chunkSize)));
+    encoder.encode(bytes.subarray(start, start + chunkSize));
+    parts.push(...output.takeFull());
   }
-  return Buffer.concat(parts).toString();
+  return Buffer.concat([...parts, ...output.takeAll()]).toString();
 }
 
 const allControls = Array.from({ length: 0x20 }, (_, code) => String.fromCharCode(code))
@@ -57,6 +60,8 @@ describe('rows of a COPY as JSON', () => {
     'x'.repeat(1000),
     '"'.repeat(1000),
     `${'x'.repeat(200)}\t${'y'.repeat(200)}`,
+    // Longer than a piece of the output.
+    `${'x'.repeat(70_000)}"${'y'.repeat(140_000)}`,
   ];
   const sizes = ['0', '-0', '1e+20', '1.7976931348623157e+308', '-5e-324', '1790000000000', null];
   const rows = titles.flatMap((title, index) =>
@@ -76,11 +81,11 @@ describe('rows of a COPY as JSON', () => {
 
   test('none', () => {
     expect(encode([], 10)).toBe('');
-    expect(new CopyEncoder(fields, '}').encode(Buffer.alloc(0)).length).toBe(0);
   });
 
   test('of one column without a key', () => {
-    const encoder = new CopyEncoder([{ key: '', isText: true }], '');
-    expect(encoder.encode(Buffer.from('a\nb"\n')).toString()).toBe('"a","b\\""');
+    const output = new Chunks();
+    new CopyEncoder(output, [{ key: '', isText: true }], '').encode(Buffer.from('a\nb"\n'));
+    expect(output.takeAll().join('')).toBe('"a","b\\""');
   });
 });

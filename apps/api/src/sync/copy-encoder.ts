@@ -1,3 +1,4 @@
+import type { Chunks } from './chunks.js';
 import type { RecordField } from './pull-answer.js';
 
 const TAB = 0x09;
@@ -39,8 +40,6 @@ export class CopyEncoder {
   private readonly fields: readonly Field[];
   private readonly rowEnd: Buffer;
   private rowCount = 0;
-  private output = Buffer.alloc(0);
-  private length = 0;
   private field = 0;
   private isFirstRow = true;
   /** Between a row's newline and the first byte of the next one, if there is one. */
@@ -51,7 +50,11 @@ export class CopyEncoder {
   private isEscaped = false;
 
   /** `rowEnd` closes what the key of the first field opened. */
-  constructor(fields: readonly RecordField[], rowEnd: string) {
+  constructor(
+    private readonly output: Chunks,
+    fields: readonly RecordField[],
+    rowEnd: string,
+  ) {
     this.fields = fields.map(({ key, isText }) => ({ key: Buffer.from(key), isText }));
     this.rowEnd = Buffer.from(rowEnd);
   }
@@ -61,10 +64,7 @@ export class CopyEncoder {
     return this.rowCount;
   }
 
-  encode(chunk: Buffer): Buffer {
-    // Keys and punctuation make JSON longer than COPY's text.
-    this.output = Buffer.allocUnsafe(chunk.length * 2 + 256);
-    this.length = 0;
+  encode(chunk: Buffer): void {
     for (let index = 0; index < chunk.length;) {
       const byte = chunk[index]!;
       if (this.isBetweenRows) this.beginRow();
@@ -75,27 +75,26 @@ export class CopyEncoder {
         if (this.isColumnStart) this.beginValue();
         const end = endOfPlainText(chunk, index);
         if (end > index) {
-          this.append(chunk, index, end);
+          this.output.append(chunk, index, end);
           index = end;
           continue;
         }
-        this.append(escapes[byte]!);
+        this.output.append(escapes[byte]!);
       }
       index += 1;
     }
-    return this.output.subarray(0, this.length);
   }
 
   private beginRow(): void {
-    if (!this.isFirstRow) this.appendByte(COMMA);
+    if (!this.isFirstRow) this.output.appendByte(COMMA);
     this.isFirstRow = false;
     this.isBetweenRows = false;
-    this.append(this.fields[0]!.key);
+    this.output.append(this.fields[0]!.key);
   }
 
   private beginValue(): void {
     this.isColumnStart = false;
-    if (this.fields[this.field]!.isText) this.appendByte(QUOTE);
+    if (this.fields[this.field]!.isText) this.output.appendByte(QUOTE);
   }
 
   private endEscape(byte: number): void {
@@ -104,47 +103,25 @@ export class CopyEncoder {
     if (this.isColumnStart && byte === CAPITAL_N) {
       this.isColumnStart = false;
       this.isNull = true;
-      this.append(NULL);
+      this.output.append(NULL);
       return;
     }
     if (this.isColumnStart) this.beginValue();
     const meant = namedByLetter.get(byte) ?? byte;
     const escape = escapes[meant];
-    if (escape) this.append(escape);
-    else this.appendByte(meant);
+    if (escape) this.output.append(escape);
+    else this.output.appendByte(meant);
   }
 
   private endColumn(isRowEnd: boolean): void {
     if (this.isColumnStart) this.beginValue();
-    if (this.fields[this.field]!.isText && !this.isNull) this.appendByte(QUOTE);
+    if (this.fields[this.field]!.isText && !this.isNull) this.output.appendByte(QUOTE);
     this.isNull = false;
     this.isColumnStart = true;
     this.isBetweenRows = isRowEnd;
     this.field = isRowEnd ? 0 : this.field + 1;
     if (isRowEnd) this.rowCount += 1;
-    this.append(isRowEnd ? this.rowEnd : this.fields[this.field]!.key);
-  }
-
-  private append(bytes: Buffer, start = 0, end = bytes.length): void {
-    const size = end - start;
-    this.makeRoom(size);
-    // Most pieces are short, and for those a call costs more than the loop.
-    if (size > 64) bytes.copy(this.output, this.length, start, end);
-    else for (let i = 0; i < size; i += 1) this.output[this.length + i] = bytes[start + i]!;
-    this.length += size;
-  }
-
-  private appendByte(byte: number): void {
-    this.makeRoom(1);
-    this.output[this.length] = byte;
-    this.length += 1;
-  }
-
-  private makeRoom(size: number): void {
-    if (this.length + size <= this.output.length) return;
-    const larger = Buffer.allocUnsafe((this.output.length + size) * 2);
-    this.output.copy(larger, 0, 0, this.length);
-    this.output = larger;
+    this.output.append(isRowEnd ? this.rowEnd : this.fields[this.field]!.key);
   }
 }
 

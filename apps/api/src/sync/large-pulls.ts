@@ -10,6 +10,7 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import { type ContentCoding, createCompressor } from '../platform/http/content-coding.js';
 import type { Spool } from '../platform/spool/spool.js';
 import { SpoolFullError, Spools } from '../platform/spool/spools.js';
+import { Chunks } from './chunks.js';
 import { CopyEncoder } from './copy-encoder.js';
 import { answerText, headOf, recordFields } from './pull-answer.js';
 import type { PullReport } from './pull-report.js';
@@ -158,10 +159,11 @@ export class LargePulls {
     const closed = new AbortController();
     spool.once('close', () => closed.abort());
     try {
-      await this.repository.snapshot(pull.userId, (snapshot) => {
+      await this.repository.snapshot(pull.userId, async (snapshot) => {
         const text = this.write(pull, snapshot, closed.signal);
         const compressor = createCompressor(coding);
-        return compressor ? pipeline(text, compressor, spool) : pipeline(text, spool);
+        await (compressor ? pipeline(text, compressor, spool) : pipeline(text, spool));
+        this.metrics.countPull(pull.report);
       });
     } catch (error) {
       spool.destroy(error as Error);
@@ -179,43 +181,38 @@ export class LargePulls {
     let updatedRows = 0;
     let deletedRows = 0;
     report.isLarge = true;
-    let text = answerText.beforeTables;
+    const output = new Chunks();
+    output.appendText(answerText.beforeTables);
     for (const [index, table] of this.tables.entries()) {
-      text += `${index > 0 ? ',' : ''}${answerText.beforeUpdated(table)}`;
+      output.appendText(`${index > 0 ? ',' : ''}${answerText.beforeUpdated(table)}`);
       const after = wholeTables.includes(table.name) ? 0 : since;
-      const updated = new CopyEncoder(recordFields(table), '}');
-      text = yield* encode(text, copyUpdated(table, after, signal), updated);
+      const updated = new CopyEncoder(output, recordFields(table), '}');
+      yield* encode(copyUpdated(table, after, signal), updated, output);
       updatedRows += updated.rows;
-      text += answerText.beforeDeleted;
+      output.appendText(answerText.beforeDeleted);
       if (since > 0) {
-        const deleted = new CopyEncoder(deletedFields, '');
-        text = yield* encode(text, copyDeleted(table, since, signal), deleted);
+        const deleted = new CopyEncoder(output, deletedFields, '');
+        yield* encode(copyDeleted(table, since, signal), deleted, output);
         deletedRows += deleted.rows;
       }
-      text += answerText.afterDeleted;
+      output.appendText(answerText.afterDeleted);
     }
+    output.appendText(answerText.afterTables(head));
     report.finish(head.timestamp, updatedRows, deletedRows);
-    this.metrics.countPull(report);
-    yield Buffer.from(text + answerText.afterTables(head));
+    yield* output.takeAll();
   }
 }
 
-/**
- * The text, then the rows; returns the text where there are no rows. So the first byte comes with
- * the first row, and what fails before it is still answered as a problem.
- */
+/** Nothing leaves before the first piece is full: what fails until then is still answered as a problem. */
 async function* encode(
-  text: string,
   copy: Readable,
   encoder: CopyEncoder,
-): AsyncGenerator<Buffer, string> {
-  let pending = text;
+  output: Chunks,
+): AsyncGenerator<Buffer, void> {
   for await (const chunk of copy) {
-    const json = encoder.encode(chunk as Buffer);
-    yield pending === '' ? json : Buffer.concat([Buffer.from(pending), json]);
-    pending = '';
+    encoder.encode(chunk as Buffer);
+    yield* output.takeFull();
   }
-  return pending;
 }
 
 function clientLeft(): DomainError {
