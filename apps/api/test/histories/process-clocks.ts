@@ -1,30 +1,19 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { shiftedDate } from '../support/shifted-date.js';
 import type { TestApp } from '../support/test-app.js';
 
 const offset = new AsyncLocalStorage<number>();
 
 /**
- * Gives instances of the API process clocks of their own: while one of them works on a request, its
- * `Date` is shifted. Instances in this process are as good as processes here: they share the event loop
- * and nothing else, since all that one request leaves to the next lies in its instance or in the
- * database; and tests need no build. The offset follows the request through every `await`, whatever else
- * runs meanwhile.
+ * Gives instances of the API in this process clocks of their own: while one of them works on a request,
+ * its `Date` is shifted. The offset follows the request through every `await`, whatever else runs
+ * meanwhile.
  */
 export class ProcessClocks {
   private static readonly realDate = Date;
 
   static install(): void {
-    const { realDate } = ProcessClocks;
-    const now = () => realDate.now() + (offset.getStore() ?? 0);
-    globalThis.Date = new Proxy(realDate, {
-      construct: (target, parameters, newTarget) =>
-        Reflect.construct(
-          target,
-          parameters.length === 0 ? [now()] : parameters,
-          newTarget,
-        ) as object,
-      get: (target, name) => (name === 'now' ? now : Reflect.get(target, name)),
-    });
+    globalThis.Date = shiftedDate(ProcessClocks.realDate, () => offset.getStore() ?? 0);
   }
 
   static uninstall(): void {

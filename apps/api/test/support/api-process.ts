@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const START_TIMEOUT_MS = 15_000;
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
+const WRONG_CLOCK = path.join(import.meta.dirname, 'wrong-clock.ts');
 
 /** The built API as it runs in production: a process of its own, all that it prints is kept. */
 export class ApiProcess {
@@ -20,13 +21,26 @@ export class ApiProcess {
     child.stderr?.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
   }
 
-  static async start(environment: Record<string, string>): Promise<ApiProcess> {
+  static async start(
+    environment: Record<string, string>,
+    { clockOffsetMs }: { clockOffsetMs?: number } = {},
+  ): Promise<ApiProcess> {
     if (!existsSync(API_ENTRY)) throw new Error('The API is not built: run `pnpm build` first.');
     const port = await findFreePort();
-    const child = spawn(process.execPath, [API_ENTRY], {
-      env: { PATH: process.env['PATH'], PORT: String(port), ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const hasWrongClock = clockOffsetMs !== undefined;
+    const child = spawn(
+      process.execPath,
+      [...(hasWrongClock ? ['--import', WRONG_CLOCK] : []), API_ENTRY],
+      {
+        env: {
+          PATH: process.env['PATH'],
+          PORT: String(port),
+          ...(hasWrongClock && { RIND_TEST_CLOCK_OFFSET_MS: String(clockOffsetMs) }),
+          ...environment,
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     const api = new ApiProcess(`http://127.0.0.1:${port}/api/v1`, child);
     try {
       await api.untilReady();

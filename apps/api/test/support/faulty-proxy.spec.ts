@@ -103,3 +103,19 @@ test.each([false, true])('duplicates a request, at once: %s', async (atOnce) => 
   expect(answer.status).toBe((await statuses)[1]);
   expect(received).toEqual(['body', 'body']);
 });
+
+test('tells of each request with its answer, whatever the client saw of it', async () => {
+  const told: unknown[] = [];
+  proxy.observer = ({ path, body, answer }) =>
+    told.push([path, body.toString(), answer?.status, answer?.body.toString()]);
+  proxy.loseAnswer('/push');
+  await expect(send('lost')).rejects.toThrow('fetch failed');
+  proxy.killRequest('/push');
+  await expect(send('killed')).rejects.toThrow('fetch failed');
+  server.once('request', (request) => request.socket.destroy());
+  await expect(send('broken')).rejects.toThrow('fetch failed');
+  expect(told).toEqual([
+    ['/some/push', 'lost', 201, 'answer 1'],
+    ['/some/push', 'broken', undefined, undefined],
+  ]);
+});

@@ -1,6 +1,7 @@
 import {
   type ClientRequest,
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   request as httpRequest,
   type Server,
@@ -8,7 +9,6 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 
 /** A fault that is armed: it strikes the first matching request from now on, and only that one. */
 export interface Fault {
@@ -26,6 +26,23 @@ export interface Duplicate {
   statuses: Promise<[first: number, second: number]>;
 }
 
+/** A request as the server got it, whole, and what came back, whatever the client saw of it. */
+export interface Forwarded {
+  path: string;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+  /** Null when the connection broke before its end. */
+  answer: Answer | null;
+}
+
+interface Answer {
+  status: number;
+  rawHeaders: string[];
+  body: Buffer;
+}
+
+type Observer = (forwarded: Forwarded) => void;
+
 interface Armed {
   path: string;
   strike: (exchange: Exchange) => Promise<void>;
@@ -39,6 +56,8 @@ interface Armed {
 export class FaultyProxy {
   /** Every request in order of arrival, e.g. `GET /api/v1/sync/pull` (without the query). */
   readonly requests: string[] = [];
+  /** Told of each request that was forwarded, before the client gets anything of its answer. */
+  observer: Observer = () => undefined;
   readonly #armed: Armed[] = [];
 
   private constructor(
@@ -68,7 +87,7 @@ export class FaultyProxy {
   /** The server handles the request, its answer never arrives. Strikes when the server has answered. */
   loseAnswer(path: string): Fault {
     return this.#arm(path, async (exchange, struck) => {
-      await buffer(await exchange.forward());
+      await exchange.forward();
       exchange.cut();
       struck();
     });
@@ -116,9 +135,9 @@ export class FaultyProxy {
     const { promise, resolve } = Promise.withResolvers<[number, number]>();
     this.#arm(path, async (exchange) => {
       const first = exchange.forward();
-      if (!atOnce) await buffer(await first);
+      if (!atOnce) await first;
       const second = await exchange.forward();
-      resolve([statusOf(await first), statusOf(second)]);
+      resolve([(await first).status, second.status]);
       await exchange.answer(second);
     });
     return { statuses: promise };
@@ -158,7 +177,9 @@ export class FaultyProxy {
     this.requests.push(`${incoming.method} ${path}`);
     const index = this.#armed.findIndex((fault) => path.endsWith(fault.path));
     const fault = index < 0 ? undefined : this.#armed.splice(index, 1)[0];
-    const exchange = new Exchange(target, incoming, outgoing, await buffer(incoming));
+    const exchange = new Exchange(target, incoming, outgoing, await buffer(incoming), (forwarded) =>
+      this.observer({ path, ...forwarded }),
+    );
     if (fault) await fault.strike(exchange);
     else await exchange.answer(await exchange.forward());
   }
@@ -171,14 +192,32 @@ class Exchange {
     private readonly incoming: IncomingMessage,
     private readonly outgoing: ServerResponse,
     private readonly body: Buffer,
+    private readonly tell: (forwarded: Omit<Forwarded, 'path'>) => void,
   ) {}
 
-  /** Sends the request to the server, resolves when the head of the answer is here. */
-  forward(): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
-      const upstream = this.#connect();
+  /** Sends the request to the server, resolves when its whole answer is here. */
+  async forward(): Promise<Answer> {
+    const { headers } = this.incoming;
+    try {
+      const answer = await this.#exchange();
+      this.tell({ headers, body: this.body, answer });
+      return answer;
+    } catch (error) {
+      this.tell({ headers, body: this.body, answer: null });
+      throw error;
+    }
+  }
+
+  async #exchange(): Promise<Answer> {
+    const upstream = this.#connect();
+    const head = await new Promise<IncomingMessage>((resolve, reject) => {
       upstream.once('response', resolve).once('error', reject).end(this.body);
     });
+    return {
+      status: head.statusCode ?? 0,
+      rawHeaders: head.rawHeaders,
+      body: await buffer(head),
+    };
   }
 
   /** Sends the head and half of the body, then breaks the connection to the server. */
@@ -191,14 +230,13 @@ class Exchange {
     });
   }
 
-  async answer(answer: IncomingMessage): Promise<void> {
-    this.outgoing.writeHead(statusOf(answer), answer.rawHeaders);
-    await pipeline(answer, this.outgoing);
+  async answer({ status, rawHeaders, body }: Answer): Promise<void> {
+    this.outgoing.writeHead(status, rawHeaders);
+    await new Promise<void>((resolve) => this.outgoing.end(body, resolve));
   }
 
-  async answerHalf(answer: IncomingMessage): Promise<void> {
-    const body = await buffer(answer);
-    this.outgoing.writeHead(statusOf(answer), answer.rawHeaders);
+  async answerHalf({ status, rawHeaders, body }: Answer): Promise<void> {
+    this.outgoing.writeHead(status, rawHeaders);
     await new Promise((resolve) => this.outgoing.write(firstHalf(body), resolve));
     this.cut();
   }
@@ -224,8 +262,4 @@ class Exchange {
 
 function firstHalf(bytes: Buffer): Buffer {
   return bytes.subarray(0, Math.floor(bytes.length / 2));
-}
-
-function statusOf(answer: IncomingMessage): number {
-  return answer.statusCode ?? 0;
 }

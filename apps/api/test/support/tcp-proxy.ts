@@ -6,6 +6,8 @@ type TcpMode = 'pass' | 'freeze' | 'refuse';
 
 interface TcpProxyEvents {
   connection: [];
+  /** Bytes from the API, before PostgreSQL gets them. */
+  sent: [bytes: Buffer];
 }
 
 /**
@@ -21,6 +23,7 @@ export class TcpProxy extends EventEmitter<TcpProxyEvents> {
     /** The given URL, through the proxy. */
     readonly url: string,
     private readonly server: Server,
+    private target: URL,
   ) {
     super();
   }
@@ -31,8 +34,8 @@ export class TcpProxy extends EventEmitter<TcpProxyEvents> {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const url = new URL(targetUrl);
     url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const proxy = new TcpProxy(url.href, server);
-    server.on('connection', (downstream) => proxy.accept(downstream, target));
+    const proxy = new TcpProxy(url.href, server, target);
+    server.on('connection', (downstream) => proxy.accept(downstream));
     return proxy;
   }
 
@@ -58,19 +61,26 @@ export class TcpProxy extends EventEmitter<TcpProxyEvents> {
     this.mode = 'pass';
   }
 
+  /** New connections go to another server, e.g. the same one started anew on another port. */
+  retarget(url: string): void {
+    this.target = new URL(url);
+  }
+
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const socket of this.sockets) socket.destroy();
     await closed;
   }
 
-  private accept(downstream: Socket, { hostname, port }: URL): void {
+  private accept(downstream: Socket): void {
     this.emit('connection');
     if (this.mode === 'refuse') {
       downstream.destroy();
       return;
     }
+    const { hostname, port } = this.target;
     const upstream = connect(Number(port || 5432), hostname);
+    downstream.on('data', (bytes) => this.emit('sent', bytes));
     this.forward(downstream, upstream);
     this.forward(upstream, downstream);
   }
