@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { Interruption } from './deployment.js';
 
 /** What breaks on the way of one sync, by the request that it strikes. */
 export const faults = [
@@ -14,9 +15,14 @@ export const faults = [
 ] as const;
 export type Fault = (typeof faults)[number];
 
-/** Moments of a push, as methods of the repository, at which all connections to the database end. */
-export const outages = ['meet', 'write', 'pull'] as const;
-export type Outage = (typeof outages)[number];
+/** Moments of a sync at which the database goes away. */
+const moments = ['check', 'upsert', 'cascade', 'advanceClock', 'commit', 'pull'] as const;
+export type Moment = (typeof moments)[number];
+
+export interface Outage {
+  at: Moment;
+  how: Interruption;
+}
 
 /**
  * One step of a history, as plain data: it can be printed, replayed and shrunk. Devices and records
@@ -40,7 +46,9 @@ export type Step =
       column: number;
     }
   /** All devices at once, spread over both instances. */
-  | { do: 'syncTogether'; first: number; outage: Outage | null };
+  | { do: 'syncTogether'; first: number; outage: Outage | null }
+  /** The clock of the database's machine is set: so far from the true time, backwards too. */
+  | { do: 'setDatabaseClock'; minutes: number };
 
 export type Table = 'projects' | 'tasks';
 
@@ -56,85 +64,102 @@ const instance = fc.nat(1);
 // Tasks more often than projects: deleting a project takes its tasks with it.
 const table = fc.constantFrom<Table>('tasks', 'tasks', 'projects');
 
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('create' as const),
-      device,
-      table,
-      parent: number,
-      sameId: fc.boolean(),
-    }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant('edit' as const),
-      device,
-      table,
-      record: number,
-      column: number,
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('move' as const),
-      device,
-      record: number,
-      parent: number,
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constant('delete' as const), device, table, record: number }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('sync' as const),
-      device,
-      instance,
-      fault: fc.oneof(fc.constant<Fault>('none'), fc.constantFrom(...faults)),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('editWhilePushing' as const),
-      device,
-      instance,
-      record: number,
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('syncOvertaken' as const),
-      device,
-      by: device,
-      instance,
-      record: number,
-      column: number,
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('syncTogether' as const),
-      first: device,
-      // Rare: everything connects anew after it.
-      outage: fc.oneof(
-        { weight: 19, arbitrary: fc.constant(null) },
-        { weight: 1, arbitrary: fc.constantFrom(...outages) },
-      ),
-    }),
-  },
-);
+const stepWith = (outagePercent: number): fc.Arbitrary<Step> =>
+  fc.oneof(
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('create' as const),
+        device,
+        table,
+        parent: number,
+        sameId: fc.boolean(),
+      }),
+    },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('edit' as const),
+        device,
+        table,
+        record: number,
+        column: number,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('move' as const),
+        device,
+        record: number,
+        parent: number,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('delete' as const), device, table, record: number }),
+    },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('sync' as const),
+        device,
+        instance,
+        fault: fc.oneof(fc.constant<Fault>('none'), fc.constantFrom(...faults)),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant('editWhilePushing' as const),
+        device,
+        instance,
+        record: number,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('syncOvertaken' as const),
+        device,
+        by: device,
+        instance,
+        record: number,
+        column: number,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('syncTogether' as const),
+        first: device,
+        outage: fc.oneof(
+          { weight: 100 - outagePercent, arbitrary: fc.constant(null) },
+          {
+            weight: outagePercent,
+            arbitrary: fc.record({
+              at: fc.constantFrom(...moments),
+              how: fc.constantFrom<Interruption>('restart', 'crash'),
+            }),
+          },
+        ),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant('setDatabaseClock' as const),
+        minutes: fc.integer({ min: -60, max: 60 }),
+      }),
+    },
+  );
 
-/** Histories of exactly so many steps; a failing one shrinks to fewer. */
-export function historiesOf(length: number): fc.Arbitrary<History> {
+/**
+ * Histories of exactly so many steps; a failing one shrinks to fewer. The database goes away in so many
+ * of a hundred rounds in which all devices sync at once.
+ */
+export function historiesOf(length: number, outagePercent: number): fc.Arbitrary<History> {
+  const step = stepWith(outagePercent);
   return fc.record({
     devices: fc.integer({ min: 2, max: 5 }),
     steps: new FullArray(

@@ -2,6 +2,7 @@ import { Device, type Fields, type Row, SyncRequestError } from '../support/devi
 import type { Account } from '../support/test-app.js';
 import type { Fault, History, Step, Table } from './commands.js';
 import { AccountModel } from './model.js';
+import { setDatabaseClock } from './database-clock.js';
 import { MAX_DEVICES, type World } from './world.js';
 
 const tables: readonly Table[] = ['projects', 'tasks'];
@@ -20,7 +21,8 @@ export interface Tally {
   pushes: number;
   conflicts: number;
   failures: number;
-  outages: number;
+  restarts: number;
+  crashes: number;
 }
 
 export const emptyTally = (): Tally => ({
@@ -30,7 +32,8 @@ export const emptyTally = (): Tally => ({
   pushes: 0,
   conflicts: 0,
   failures: 0,
-  outages: 0,
+  restarts: 0,
+  crashes: 0,
 });
 
 interface Replica {
@@ -80,8 +83,9 @@ export class Player {
   }
 
   private async prepare(devices: number): Promise<void> {
+    await setDatabaseClock(this.world.deployment.sql, 0);
     for (const name of ['ada', 'bob']) {
-      const owner = new Owner(name, await this.world.instances[0]!.signUp());
+      const owner = new Owner(name, await this.world.deployment.signUp());
       this.owners.push(owner);
       this.world.watch(owner.account.id, (push) => {
         this.tally.pushes += 1;
@@ -133,6 +137,8 @@ export class Player {
         return this.syncOvertaken(step);
       case 'syncTogether':
         return this.syncTogether(step);
+      case 'setDatabaseClock':
+        return setDatabaseClock(this.world.deployment.sql, step.minutes);
     }
   }
 
@@ -211,13 +217,14 @@ export class Player {
   private async syncTogether({ first, outage }: Step & { do: 'syncTogether' }): Promise<void> {
     if (outage !== null) {
       this.hadOutage = true;
-      this.tally.outages += 1;
       this.world.armOutage(outage);
     }
     await Promise.all(
       this.replicas.map((replica, index) => this.sync(replica, { instance: (first + index) % 2 })),
     );
-    await this.world.endOutage();
+    if (await this.world.endOutage()) {
+      this.tally[outage?.how === 'crash' ? 'crashes' : 'restarts'] += 1;
+    }
   }
 
   /** One sync, which may fail as far as its fault, a conflict or an outage explains it. */
@@ -305,7 +312,7 @@ export class Player {
   /** The live rows, from the tables themselves. */
   private async rowsOf({ account }: Owner): Promise<Record<Table, Row[]>> {
     const select = async (table: Table) => {
-      const { rows } = await this.world.sql.query<Row>(
+      const { rows } = await this.world.deployment.sql.query<Row>(
         `SELECT * FROM ${table} WHERE user_id = $1 AND NOT is_deleted ORDER BY id COLLATE "C"`,
         [account.id],
       );

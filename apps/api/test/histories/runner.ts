@@ -7,6 +7,8 @@ export interface RunOptions {
   histories: number;
   /** Steps of each. */
   steps: number;
+  /** In how many of a hundred rounds, in which all devices sync at once, the database goes away. */
+  outagePercent: number;
   /** Goes on with the next seeds until so much time is over. */
   minutes?: number | undefined;
   /** Plays the same histories again; with the path, just the one that failed. */
@@ -32,11 +34,11 @@ export async function runHistories(world: World, options: RunOptions): Promise<T
 
 async function runBatch(
   world: World,
-  { histories, steps, seed, path, onHistory }: RunOptions,
+  { histories, steps, outagePercent, seed, path, onHistory }: RunOptions,
   tally: Tally,
 ): Promise<void> {
   let shrinkUntil = Number.POSITIVE_INFINITY;
-  const property = fc.asyncProperty(historiesOf(steps), async (history) => {
+  const property = fc.asyncProperty(historiesOf(steps, outagePercent), async (history) => {
     if (performance.now() > shrinkUntil) return;
     try {
       await Player.play(world, history, tally);
