@@ -1,6 +1,8 @@
+import { Readable } from 'node:stream';
 import type { PullResult } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { Database } from '../../src/platform/database/database.js';
+import { Database, type Snapshot } from '../../src/platform/database/database.js';
+import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 /**
@@ -13,6 +15,7 @@ describe('pulls beside pushes (hazard H4, rules 4 and 7)', () => {
   let other: TestApp;
   let database: Database;
   let run: Database['run'];
+  let snapshot: Database['snapshot'];
   let pushes = 0;
 
   beforeAll(async () => {
@@ -20,30 +23,35 @@ describe('pulls beside pushes (hazard H4, rules 4 and 7)', () => {
     other = await TestApp.start({ database: rind.database });
     database = rind.app.get(Database);
     run = database.run.bind(database);
+    snapshot = database.snapshot.bind(database);
   });
   afterEach(() => {
-    database.run = run;
+    Object.assign(database, { run, snapshot });
   });
   afterAll(async () => {
     await other.stop();
     await rind.stop();
   });
 
-  async function push({ accessToken: token }: Account): Promise<string> {
-    pushes += 1;
-    const id = `pair-${pushes}`;
+  async function push(account: Account): Promise<string> {
+    const [id] = await pushPairs(account, 1);
+    return id!;
+  }
+
+  async function pushPairs({ accessToken: token }: Account, count: number): Promise<string[]> {
+    const ids = Array.from({ length: count }, () => `pair-${(pushes += 1)}`);
     const { status } = await other.request('POST', '/sync/push', {
       token,
       body: {
         changes: {
-          projects: { created: [{ id, name: id, created_at: 1, updated_at: 1 }] },
-          tasks: { created: [{ id, title: id, created_at: 1, updated_at: 1 }] },
+          projects: { created: ids.map((id) => ({ id, name: id, created_at: 1, updated_at: 1 })) },
+          tasks: { created: ids.map((id) => ({ id, title: id, created_at: 1, updated_at: 1 })) },
         },
         lastPulledAt: null,
       },
     });
     expect(status).toBe(200);
-    return id;
+    return ids;
   }
 
   async function pull({ accessToken: token }: Account, query: string) {
@@ -64,6 +72,33 @@ describe('pulls beside pushes (hazard H4, rules 4 and 7)', () => {
       ids.push(await push(account));
       return run(statement, values);
     };
+    return ids;
+  }
+
+  /**
+   * The same within large pulls, which copy table by table: the push before the second copy commits when
+   * the first table has been read, and the second has not.
+   */
+  function pushBeforeCopies(account: Account): string[] {
+    const ids: string[] = [];
+    const disturb = async () => void ids.push(await push(account));
+    database.snapshot = (work) =>
+      snapshot((original) => {
+        const disturbed: Snapshot = {
+          run: async (statement, values) => {
+            await disturb();
+            return original.run(statement, values);
+          },
+          copy: (text, signal) =>
+            Readable.from(
+              (async function* () {
+                await disturb();
+                yield* original.copy(text, signal);
+              })(),
+            ),
+        };
+        return work(disturbed);
+      });
     return ids;
   }
 
@@ -94,6 +129,25 @@ describe('pulls beside pushes (hazard H4, rules 4 and 7)', () => {
       const rest = await pull(account, `lastPulledAt=${disturbed.timestamp}`);
       const all = kind === 'an incremental pull' ? between : [old, ...between];
       expect([...disturbed.ids, ...rest.ids].toSorted()).toEqual(all.toSorted());
+    },
+  );
+
+  test.each([
+    ['a first pull', () => ''],
+    ['an incremental pull', (cursor: number) => `lastPulledAt=${cursor}`],
+  ])(
+    'pushes commit before each copy of a large pull: half of none, each once (%s)',
+    async (_kind, queryOf) => {
+      const account = await rind.signUp();
+      const { timestamp: cursor } = await pull(account, '');
+      const old = await pushPairs(account, SMALL_PULL_ROWS);
+      const between = pushBeforeCopies(account);
+      const disturbed = await pull(account, queryOf(cursor));
+      database.snapshot = snapshot;
+      // The clock and each of the two tables at least.
+      expect(between.length).toBeGreaterThanOrEqual(3);
+      const rest = await pull(account, `lastPulledAt=${disturbed.timestamp}`);
+      expect([...disturbed.ids, ...rest.ids].toSorted()).toEqual([...old, ...between].toSorted());
     },
   );
 });

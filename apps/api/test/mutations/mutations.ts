@@ -31,6 +31,7 @@ const pushService = 'sync/push.service.ts';
 const pullService = 'sync/pull.service.ts';
 const plan = 'sync/plan-push.ts';
 const repository = 'sync/sync.repository.ts';
+const database = 'platform/database/database.ts';
 
 const lockClock = `'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE'`;
 const newVersion = 'Math.max(previous + 1, now);\n    const result';
@@ -132,6 +133,28 @@ export const mutations: readonly Mutation[] = [
         'pushes commit before each statement of a migration',
       ],
     },
+  },
+  {
+    name: 'a large pull copies without a snapshot',
+    patches: [
+      {
+        file: database,
+        from: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;',
+        to: 'BEGIN READ ONLY;',
+      },
+    ],
+    caughtBy: { 'pull-snapshot': ['pushes commit before each copy of a large pull'] },
+  },
+  {
+    name: 'a large pull reads its clock outside of its snapshot',
+    patches: [
+      {
+        file: repository,
+        from: 'await snapshot.run<ClockRow>(readClock, [userId]);',
+        to: 'await this.database.run<ClockRow>(readClock, [userId]);',
+      },
+    ],
+    caughtBy: { 'pull-snapshot': ['pushes commit before each copy of a large pull'] },
   },
   {
     name: 'the timestamp of a pull is the clock of the process',
