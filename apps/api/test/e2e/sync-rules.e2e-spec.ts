@@ -1,68 +1,13 @@
-import { type PushResult, type SyncTable } from '@rind/contracts';
+import type { PushResult } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Database } from '../../src/platform/database/database.js';
 import { type SyncChange, SyncEvents } from '../../src/sync/sync-events.js';
 import { SyncService } from '../../src/sync/sync.service.js';
 import { TombstonesService } from '../../src/sync/tombstones.service.js';
+import { folders, messages, orders, pictures } from '../support/example-tables.js';
 import { firstTables } from '../support/first-tables.js';
 import { SyncSession } from '../support/sync-session.js';
 import { TestApp } from '../support/test-app.js';
-
-const everything = { create: true, delete: true };
-
-/** Refers to itself. */
-const folders: SyncTable = {
-  name: 'folders',
-  recordName: 'Folder',
-  since: 1,
-  conflictPolicy: 'reject',
-  clientMay: everything,
-  columns: {
-    name: { type: 'string' },
-    parent_id: { type: 'string', optional: true, references: 'folders' },
-    cover_id: { type: 'string', optional: true, references: 'pictures' },
-  },
-};
-
-/** Refers to folders, which refer back. */
-const pictures: SyncTable = {
-  name: 'pictures',
-  recordName: 'Picture',
-  since: 1,
-  conflictPolicy: 'reject',
-  clientMay: everything,
-  columns: { folder_id: { type: 'string', references: 'folders' } },
-};
-
-/** Written by the server; clients may mark as read and, here, not even delete. */
-const messages: SyncTable = {
-  name: 'messages',
-  recordName: 'Message',
-  since: 1,
-  conflictPolicy: 'merge',
-  clientMay: { create: false, delete: false },
-  columns: {
-    title: { type: 'string', writer: 'server' },
-    data: { type: 'json', writer: 'server' },
-    read_at: { type: 'number', optional: true },
-    pinned: { type: 'boolean' },
-  },
-};
-
-/** Clients create these, set the kind once, and never the total. */
-const orders: SyncTable = {
-  name: 'orders',
-  recordName: 'Order',
-  since: 1,
-  conflictPolicy: 'merge',
-  clientMay: everything,
-  columns: {
-    kind: { type: 'string', writer: 'create' },
-    note: { type: 'string' },
-    amount: { type: 'number' },
-    total: { type: 'number', writer: 'server' },
-  },
-};
 
 describe('rules that a table declares', () => {
   let rind: TestApp;

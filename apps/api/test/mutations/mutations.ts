@@ -22,6 +22,8 @@ export const controls: Readonly<Record<string, string>> = {
   sync: 'a push of nothing but rejected records',
   'push-races': 'the first pull of an empty account',
   'pull-snapshot': 'a pull that nothing disturbs',
+  'large-pulls': 'also where they are small, but not where they are tiny',
+  ownership: 'are for their owner to pull',
   'sync-rules': 'are refused for content that the registry does not have',
   'push-retries': 'a push that nothing disturbs',
 };
@@ -220,6 +222,61 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     caughtBy: { sync: ['deleting a parent deletes its children'] },
+  },
+  {
+    name: 'late children find the deleted parents of all users',
+    patches: [
+      {
+        file: statements,
+        from: 'ON p.user_id = $1::uuid AND p.id = c.${quote(column)} AND p.is_deleted',
+        to: 'ON p.id = c.${quote(column)} AND p.is_deleted',
+      },
+    ],
+    caughtBy: { ownership: ['are as unknown as ids that nobody has', 'are never read'] },
+  },
+  {
+    name: 'partial records are completed from the rows of all users',
+    patches: [
+      {
+        file: statements,
+        from: "ON t.user_id = $1::uuid AND t.id = r.raw ->> 'id' AND NOT t.is_deleted",
+        to: "ON t.id = r.raw ->> 'id' AND NOT t.is_deleted",
+      },
+    ],
+    caughtBy: { ownership: ['are as unknown as ids that nobody has', 'are never read'] },
+  },
+  {
+    name: 'large pulls copy the rows of all users',
+    patches: [
+      {
+        file: statements,
+        from: "WHERE user_id = '${userId}'::uuid AND ${condition}",
+        to: "WHERE '${userId}'::uuid IS NOT NULL AND ${condition}",
+      },
+    ],
+    caughtBy: { 'large-pulls': ['and only of one’s own rows'], ownership: ['are never read'] },
+  },
+  {
+    name: 'the purge reads the rows of all users',
+    patches: [
+      {
+        file: statements,
+        from: 'WHERE user_id = $1::uuid AND is_deleted AND version <= $2::int8',
+        to: 'WHERE user_id::text = $1::text AND is_deleted AND version <= $2::int8',
+      },
+    ],
+    caughtBy: { ownership: ['are never read'] },
+  },
+  {
+    name: 'the rows of a user are looked for among those of all users',
+    patches: [
+      {
+        file: statements,
+        from: 'FROM ${quote(table.name)} t WHERE t.user_id = $1::uuid AND ${condition}',
+        to: 'FROM ${quote(table.name)} t WHERE t.user_id::text = $1::text AND ${condition}',
+      },
+    ],
+    caughtBy: { ownership: ['are as unknown as ids that nobody has', 'are never read'] },
   },
   {
     name: 'no check for conflicts',
