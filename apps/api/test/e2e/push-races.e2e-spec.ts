@@ -1,6 +1,7 @@
 import type { Problem, PullResult, PushResult } from '@rind/contracts';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
+import { TombstonesService } from '../../src/sync/tombstones.service.js';
 import { hold, type Seam, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
@@ -12,8 +13,9 @@ describe('pushes beside other transactions', () => {
   const seams: Seam[] = [];
 
   beforeAll(async () => {
-    rind = await TestApp.start();
-    other = await TestApp.start({ database: rind.database });
+    // Given-up transactions are reported as errors.
+    rind = await TestApp.start({ env: { LOG_LEVEL: 'fatal' } });
+    other = await TestApp.start({ database: rind.database, env: { LOG_LEVEL: 'fatal' } });
     repository = rind.app.get(SyncRepository);
   });
   afterEach(() => seams.splice(0).forEach((seam) => seam.release()));
@@ -203,4 +205,80 @@ describe('pushes beside other transactions', () => {
     const second = await create(account, 'b', first.body.timestamp);
     expect([first.body.timestamp, second.body.timestamp]).toEqual([ahead + 1, ahead + 2]);
   });
+
+  test('while old deletions are purged a pull names them still, or replaces all (hazard H9)', async () => {
+    const account = await rind.signUp();
+    await create(account, 'gone', null);
+    const { timestamp } = await pull(account);
+    await push(account, { projects: { deleted: ['gone'] } }, timestamp);
+    // Long ago, and the device has not been here since.
+    await rind.sql.query('UPDATE projects SET version = 2 WHERE user_id = $1', [account.id]);
+    const seam = holdAt('raiseFloor', 'before');
+    const purged = rind.app.get(TombstonesService).purge();
+    await seam.reached;
+    const during = await rind.request<PullResult>('GET', '/sync/pull?lastPulledAt=1', {
+      token: account.accessToken,
+    });
+    expect(during.body.changes['projects']!.deleted).toEqual(['gone']);
+    seam.release();
+    await purged;
+    const after = await rind.request<PullResult>('GET', '/sync/pull?lastPulledAt=1', {
+      token: account.accessToken,
+    });
+    expect(after.body.experimentalStrategy).toBe('replacement');
+  });
+
+  describe.each(['serialization_failure', 'deadlock_detected'])(
+    'PostgreSQL gives up a push at its commit: %s (hazard H6)',
+    (reason) => {
+      beforeAll(() =>
+        // The sequence counts the attempts: it is not rolled back.
+        rind.sql.query(`
+          CREATE SEQUENCE attempts MINVALUE 0 START 0;
+          CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('attempts') < NEW.created_at THEN RAISE 'given up' USING ERRCODE = '${reason}'; END IF;
+            RETURN NULL;
+          END $$;
+          CREATE CONSTRAINT TRIGGER give_up AFTER INSERT ON projects DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.name = 'given up') EXECUTE FUNCTION give_up()`),
+      );
+      beforeEach(() => rind.sql.query('ALTER SEQUENCE attempts RESTART'));
+      afterAll(() =>
+        rind.sql.query(
+          'DROP TRIGGER give_up ON projects; DROP FUNCTION give_up; DROP SEQUENCE attempts',
+        ),
+      );
+
+      const pushGivenUp = (account: Account, times: number, cursor: number) =>
+        push(
+          account,
+          {
+            projects: {
+              created: [{ id: 'p', name: 'given up', created_at: times, updated_at: 1 }],
+            },
+          },
+          cursor,
+        );
+
+      test('it is repeated inside, and applied once', async () => {
+        const account = await rind.signUp();
+        const { status, body } = await pushGivenUp(account, 3, (await pull(account)).timestamp);
+        expect(status).toBe(200);
+        expect(await pull(account)).toEqual({ timestamp: body.timestamp, ids: ['p'] });
+      });
+
+      test('but not for ever: then it is a 503, and nothing of it is there (rules 22 and 37)', async () => {
+        const account = await rind.signUp();
+        const { timestamp } = await pull(account);
+        const { status, headers, body } = await pushGivenUp(account, 1000, timestamp);
+        expect([status, body.code]).toEqual([503, 'service_unavailable']);
+        expect(headers.get('retry-after')).toMatch(/^\d+$/);
+        expect(await pull(account)).toEqual({ timestamp, ids: [] });
+        const { rows } = await rind.sql.query(
+          'SELECT last_value::int + 1 AS attempts FROM attempts',
+        );
+        expect(rows).toEqual([{ attempts: 4 }]);
+      });
+    },
+  );
 });

@@ -460,6 +460,25 @@ export const mutations: readonly Mutation[] = [
     ],
     caughtBy: { 'push-retries': ['is repeated inside after a serialisation failure'] },
   },
+  {
+    name: 'the floor is raised after the commit of the purge',
+    patches: [
+      {
+        file: 'sync/tombstones.service.ts',
+        from: 'await this.repository.raiseFloor(',
+        to: `await sql.run({ name: 'commit_early', text: 'COMMIT' }, []);
+      await sql.run({ name: 'begin_late', text: 'BEGIN' }, []);
+      await this.repository.raiseFloor(`,
+      },
+      // The patch above needs a block.
+      {
+        file: 'sync/tombstones.service.ts',
+        from: 'if (highest !== null) ',
+        to: 'if (highest === null) return count;\n      ',
+      },
+    ],
+    caughtBy: { 'push-races': ['while old deletions are purged a pull names them still'] },
+  },
 ];
 
 /** The mutation of this name with `text` changed by it; throws when a patch no longer fits its file. */
