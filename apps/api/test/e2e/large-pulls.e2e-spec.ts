@@ -362,6 +362,29 @@ describe('large pulls', () => {
       expect([body.account, idsOf(body).length]).toEqual([account.id, BIG.rows]);
     });
 
+    test('read a kilobyte now and then, twenty of them beside a stream of small pulls: all get all', async () => {
+      const small = await rind.signUp();
+      const accounts = [];
+      for (let count = 0; count < 20; count += 1) {
+        accounts.push(await signUpWithTasks(BIG.rows, { bytes: BIG.bytes }));
+      }
+      const slow = await Promise.all(accounts.map((account) => startPull(account)));
+      const chunks = slow.map((): Buffer[] => []);
+      for (let pulls = 0; pulls < 100; pulls += 1) {
+        slow.forEach((answer, index) => {
+          const chunk = answer.read(1000) as Buffer | null;
+          if (chunk) chunks[index]!.push(chunk);
+        });
+        expect((await smallPull(small)).status).toBe(200);
+      }
+      expect([spools.count, slow.some(({ complete }) => complete)]).toEqual([20, false]);
+      for (const [index, answer] of slow.entries()) {
+        const text = Buffer.concat([...chunks[index]!, await buffer(answer)]).toString();
+        const body = JSON.parse(text) as PullResult;
+        expect([body.account, idsOf(body).length]).toEqual([accounts[index]!.id, BIG.rows]);
+      }
+    }, 60_000);
+
     test('end with the time to read them, broken', async () => {
       const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
       Object.assign(rind.app.get(LargePullLimits), { readMs: 500 });
