@@ -9,7 +9,7 @@ import { startEmbeddedPostgres } from '../../../../scripts/embedded-postgres.ts'
 import { controls, type Mutation, mutations } from './mutations.ts';
 
 const CONCURRENCY = 2;
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 const api = path.dirname(path.dirname(import.meta.dirname));
 
 type Statuses = ReadonlyMap<string, string>;
