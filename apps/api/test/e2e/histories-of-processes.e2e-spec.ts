@@ -5,7 +5,7 @@ import { describeHistories } from '../histories/suite.js';
 describeHistories({
   title: 'two processes, a PostgreSQL that restarts and crashes',
   deploy: deployProcesses,
-  count: 25,
+  count: 15,
   outagePercent: 50,
   mustCrash: true,
 });
