@@ -1,4 +1,3 @@
-import { syncTables } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Pool } from 'pg';
 import { Database } from '../../src/platform/database/database.js';
@@ -6,6 +5,7 @@ import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
 import { SyncService } from '../../src/sync/sync.service.js';
 import { TombstonesService } from '../../src/sync/tombstones.service.js';
 import { folders, messages, orders, pictures } from '../support/example-tables.js';
+import { firstTables } from '../support/first-tables.js';
 import {
   type ExecutedPlan,
   ExplainingServer,
@@ -16,7 +16,7 @@ import {
 } from '../support/executed-plans.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
-const tables = [...syncTables, folders, pictures, messages, orders];
+const tables = [...firstTables, folders, pictures, messages, orders];
 const names = tables.map(({ name }) => name);
 
 /** Enough for PostgreSQL to find an index worth its while. */
