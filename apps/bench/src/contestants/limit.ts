@@ -1,0 +1,149 @@
+import type pg from 'pg';
+import { type SyncTable, syncTables } from '@rind/contracts';
+import { SMALL_PULL_ROWS, SyncStatements } from '../../../api/dist/sync/sync-statements.js';
+import type { Account } from '../accounts.ts';
+import { encodeRun, encodeSync, PostgresConnection } from '../load/postgres-connection.ts';
+import {
+  type Client,
+  type Contestant,
+  type Operation,
+  type Pull,
+  type Push,
+  WrongAnswer,
+} from './contestant.ts';
+
+/** The engine's own statements, so that the limit is always that of the engine. */
+const engine = new SyncStatements(syncTables);
+
+interface LimitStatement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** What an answer to a pull is made of, and how many rows PostgreSQL sends for it. */
+function pullStatements(
+  userId: string,
+  { cursor, rows }: Pull,
+): { statements: LimitStatement[]; expectedRows: number } {
+  if (rows === 0) {
+    return { statements: [{ ...engine.readClock, values: [userId] }], expectedRows: 1 };
+  }
+  if (rows <= SMALL_PULL_ROWS) {
+    const values = [userId, String(cursor), '{}'];
+    return { statements: [{ ...engine.pull, values }], expectedRows: rows + 1 };
+  }
+  const statements = syncTables.map((table) => ({
+    name: `bench_read_${table.name}`,
+    text: `SELECT id, ${columnNames(table).join(', ')} FROM ${table.name}
+WHERE user_id = $1::uuid AND version > $2::int8 AND NOT is_deleted`,
+    values: [userId, String(cursor)],
+  }));
+  return { statements, expectedRows: rows };
+}
+
+const pushStatement = (userId: string, { cursor, batch }: Push): LimitStatement => ({
+  name: 'bench_push',
+  text: `SELECT bench_push($1::uuid, $2::int8, ${syncTables.map((_table, index) => `$${index + 3}::jsonb`).join(', ')})`,
+  values: [
+    userId,
+    String(cursor),
+    ...syncTables.map(({ name }) => JSON.stringify(batch[name as 'projects' | 'tasks'])),
+  ],
+});
+
+/** The statements that the engine needs, with nothing around them: no HTTP, no JSON, no Node. */
+export class Limit implements Contestant {
+  readonly name = 'limit';
+
+  private readonly databaseUrl: string;
+
+  constructor(databaseUrl: string) {
+    this.databaseUrl = databaseUrl;
+  }
+
+  async connect({ userId }: Account): Promise<Client> {
+    return new LimitClient(userId, await PostgresConnection.open(this.databaseUrl));
+  }
+
+  /** A push as one function: locks the clock, looks for conflicts, writes, advances the clock. */
+  static async createFunctions(admin: pg.Client): Promise<void> {
+    const parameters = syncTables.map(({ name }) => `new_${name} jsonb`);
+    await admin.query(`CREATE FUNCTION bench_push(account uuid, after_version int8, ${parameters.join(', ')})
+RETURNS int8 LANGUAGE plpgsql AS $function$
+DECLARE
+  next_version int8;
+BEGIN
+  PERFORM FROM sync_clocks WHERE user_id = $1 FOR UPDATE;
+  SELECT greatest(version + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::int8)
+    INTO next_version FROM sync_clocks WHERE user_id = $1;
+${syncTables.map((table, index) => writeTable(table, `$${index + 3}`)).join('\n')}
+  UPDATE sync_clocks SET version = next_version WHERE user_id = $1;
+  RETURN next_version;
+END $function$`);
+  }
+}
+
+function writeTable(table: SyncTable, rows: string): string {
+  const names = columnNames(table);
+  const types = { string: 'text', number: 'float8', boolean: 'boolean', json: 'text' } as const;
+  const definitions = Object.entries(table.columns).map(
+    ([name, { type }]) => `${name} ${types[type]}`,
+  );
+  return `  IF jsonb_array_length(${rows}) > 0 THEN
+    IF EXISTS (SELECT FROM ${table.name} WHERE user_id = $1 AND version > $2
+               AND id = ANY (ARRAY(SELECT id FROM jsonb_to_recordset(${rows}) AS r(id text)))) THEN
+      RAISE 'conflict';
+    END IF;
+    INSERT INTO ${table.name} (user_id, id, ${names.join(', ')}, version, is_deleted)
+    SELECT $1, r.id, ${names.map((name) => `r.${name}`).join(', ')}, next_version, false
+    FROM jsonb_to_recordset(${rows}) AS r(id text, ${definitions.join(', ')})
+    ON CONFLICT (user_id, id) DO UPDATE SET ${names.map((name) => `${name} = excluded.${name}`).join(', ')},
+      version = excluded.version, is_deleted = false;
+  END IF;`;
+}
+
+function columnNames(table: SyncTable): string[] {
+  return Object.keys(table.columns);
+}
+
+class LimitClient implements Client {
+  private readonly userId: string;
+  private readonly connection: PostgresConnection;
+
+  constructor(userId: string, connection: PostgresConnection) {
+    this.userId = userId;
+    this.connection = connection;
+  }
+
+  preparePull(pull: Pull): Operation {
+    const { statements, expectedRows } = pullStatements(this.userId, pull);
+    return this.prepare(statements, expectedRows);
+  }
+
+  preparePush(push: Push): Operation {
+    return this.prepare([pushStatement(this.userId, push)], 1);
+  }
+
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+
+  private prepare(statements: readonly LimitStatement[], expectedRows: number): Operation {
+    const messages = Buffer.concat([
+      ...statements.map(({ name, values }) => encodeRun(name, values)),
+      encodeSync(),
+    ]);
+    const run = async () => {
+      const rows = await this.connection.exchange(messages);
+      if (rows !== expectedRows) {
+        throw new WrongAnswer(`PostgreSQL sent ${rows} rows, not ${expectedRows}`);
+      }
+    };
+    const verify = async () => {
+      for (const { name, text } of statements) await this.connection.prepare(name, text);
+      await run();
+    };
+    return { verify, run };
+  }
+}

@@ -1,0 +1,72 @@
+import { writeFile } from 'node:fs/promises';
+import { describeError } from '../../../scripts/expected-error.ts';
+import { allCases } from './cases/all.ts';
+import { HELP, type Options, parseOptions } from './options.ts';
+import { describeMachine } from './report/machine.ts';
+import { toMarkdown, writeMarkdown } from './report/markdown.ts';
+import { Progress } from './report/progress.ts';
+import type { Report } from './report/report.ts';
+import { FULL, SMOKE } from './scale.ts';
+import { setUp } from './stand/bench-stand.ts';
+import { Teardown } from './stand/teardown.ts';
+
+/** What a shell reports for a program that Ctrl-C has ended. */
+const INTERRUPTED = 130;
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === null) return 1;
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const teardown = new Teardown();
+  const interruption = new Promise<number>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => resolve(INTERRUPTED));
+    }
+  });
+  const finished = run(options, teardown).then(() => 0);
+  // Interrupted, it fails as soon as the servers are gone.
+  finished.catch(() => undefined);
+  try {
+    return await Promise.race([finished, interruption]);
+  } finally {
+    await teardown.run();
+  }
+}
+
+async function run(options: Options, teardown: Teardown): Promise<void> {
+  const report = await measure(options, teardown);
+  console.log(toMarkdown(report));
+  if (options.json !== undefined) await writeFile(options.json, JSON.stringify(report, null, 2));
+  if (options.markdown !== undefined) await writeMarkdown(options.markdown, report);
+}
+
+async function measure(options: Options, teardown: Teardown): Promise<Report> {
+  const base = options.isSmoke ? SMOKE : FULL;
+  const scale = { ...base, rounds: options.rounds ?? base.rounds };
+  const cases = allCases(scale).filter(({ id }) => options.only?.test(id) ?? true);
+  const progress = new Progress(cases, (line) => console.error(line));
+  const { databaseUrl } = options;
+  const onProgress = (message: string) => progress.say(message);
+  const bench = await setUp({ scale, databaseUrl, onProgress }, teardown);
+  const machine = await describeMachine(bench.admin);
+
+  const results: Array<Report['results'][number]> = [];
+  for (const measured of cases) {
+    progress.begin(measured);
+    const result = await measured.run(bench);
+    const { id, title } = measured;
+    results.push({ id, title, ...result });
+    progress.end(measured, result);
+  }
+  return { machine, results };
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  console.error(describeError(error));
+  process.exit(1);
+}

@@ -1,0 +1,48 @@
+/** How much is measured. */
+export interface Scale {
+  readonly accounts: number;
+  /** Rows of first pulls; 0 stands for a pull with nothing new. */
+  readonly pulls: readonly number[];
+  /** Records of a push. */
+  readonly pushes: readonly number[];
+  /** Connections that ask at once, each for an account of its own. */
+  readonly clients: number;
+  /** Rows that are newer than a cursor, in pulls of many clients. */
+  readonly clientPulls: readonly number[];
+  /** Records of a push of one of many clients. */
+  readonly clientPush: number;
+  /** Of one round of one contestant under load. */
+  readonly loadSeconds: number;
+  readonly rounds: number;
+  /** Before the clock starts: what a contestant compiles and caches on the way. */
+  readonly warmUpMs: number;
+  /** Repetitions of a request of this size within a round. */
+  readonly repeats: (rows: number) => number;
+}
+
+export const FULL: Scale = {
+  accounts: 200,
+  pulls: [0, 1, 100, 1_000, 10_000, 100_000],
+  pushes: [1, 100, 1_000, 10_000],
+  clients: 32,
+  clientPulls: [0, 10, 500],
+  clientPush: 5,
+  loadSeconds: 2,
+  rounds: 7,
+  warmUpMs: 1_000,
+  repeats: (rows) => (rows <= 100 ? 40 : rows <= 1_000 ? 10 : rows <= 10_000 ? 3 : 1),
+};
+
+/** The same in seconds, to see that everything still works. */
+export const SMOKE: Scale = {
+  accounts: 12,
+  pulls: [0, 1, 100, 1_000],
+  pushes: [1, 100],
+  clients: 4,
+  clientPulls: [0, 10, 500],
+  clientPush: 5,
+  loadSeconds: 0.2,
+  rounds: 1,
+  warmUpMs: 0,
+  repeats: () => 2,
+};

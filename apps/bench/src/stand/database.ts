@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
+import { startEmbeddedPostgres } from '../../../../scripts/embedded-postgres.ts';
+import type { Teardown } from './teardown.ts';
+
+/** A migrated database of this run's own, dropped at its end, with a connection to arrange things. */
+export interface BenchDatabase {
+  readonly url: string;
+  readonly admin: pg.Client;
+}
+
+export async function createDatabase(
+  serverUrl: string | undefined,
+  teardown: Teardown,
+): Promise<BenchDatabase> {
+  const server = serverUrl ?? (await startServer(teardown));
+  const name = `rind_bench_${randomUUID().replaceAll('-', '')}`;
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  teardown.add(() => dropDatabase(server, name));
+  await deployMigrations({ databaseUrl: url.href });
+  const admin = new pg.Client({ connectionString: url.href, application_name: 'rind-bench' });
+  await admin.connect();
+  teardown.add(() => admin.end());
+  return { url: url.href, admin };
+}
+
+/** A server as an operator would run it: what is committed is on the disk. */
+async function startServer(teardown: Teardown): Promise<string> {
+  // Not made here: the server's user has to pass through it, which is seen to for a new folder.
+  const dataDir = path.join(tmpdir(), `rind-bench-${randomUUID()}`);
+  teardown.add(() => rm(dataDir, { recursive: true, force: true }));
+  const server = await startEmbeddedPostgres({ dataDir });
+  teardown.add(() => server.stop());
+  return server.url;
+}
+
+async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+  } finally {
+    await client.end();
+  }
+}
