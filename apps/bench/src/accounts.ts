@@ -33,18 +33,21 @@ export interface Accounts {
   readonly ofSize: ReadonlyMap<number, Account>;
   readonly readers: readonly Account[];
   readonly writers: readonly Account[];
-  /** Nobody acts for them: they are the rest of the world. */
+  /** Nobody signs in for them: they are the rest of the world. */
   readonly others: readonly Account[];
 }
+
+/** What decides how many accounts there are and how much they have. */
+type Population = Pick<Scale, 'accounts' | 'pulls' | 'clients' | 'clientPulls'>;
 
 export async function createAccounts(
   admin: pg.Client,
   api: ServerProcess,
-  scale: Scale,
+  scale: Population,
 ): Promise<Accounts> {
   const readerRows = Math.max(...scale.clientPulls) + 100;
   const plan = {
-    ofSize: scale.pulls.map((rows) => rows || readerRows),
+    ofSize: scale.pulls.filter((rows) => rows > 0),
     readers: Array<number>(scale.clients).fill(readerRows),
     // One project, to put new tasks into.
     writers: Array<number>(scale.clients).fill(1),
@@ -63,7 +66,7 @@ export async function createAccounts(
   for (const account of planned) {
     await insertRows(admin, account, { from: 1, to: account.rows });
   }
-  await admin.query('VACUUM (ANALYZE) users, sync_clocks, projects, tasks');
+  await vacuum(admin);
 
   const signedIn: Account[] = [];
   for (const account of planned.slice(0, active.length)) {
@@ -77,6 +80,11 @@ export async function createAccounts(
     writers: signedIn.slice(writersFrom),
     others: planned.slice(active.length),
   };
+}
+
+/** As autovacuum would leave the tables after a while. */
+export async function vacuum(admin: pg.Client): Promise<void> {
+  await admin.query('VACUUM (ANALYZE) users, sync_clocks, projects, tasks');
 }
 
 /** By a real sign-up: one hash serves all, since hashing is slow on purpose. */
@@ -146,18 +154,24 @@ export async function firstProjectOf(admin: pg.Client, { userId }: Account): Pro
   return rows[0]!.id;
 }
 
-/** Rows number `from` to `to` of an account; a row's version grows with its number. */
-async function insertRows(
+interface RowRange {
+  /** A row's version grows with its number; those below 1 are below every cursor but that of a first pull. */
+  readonly from: number;
+  readonly to: number;
+  readonly areDeleted?: boolean;
+}
+
+export async function insertRows(
   admin: pg.Client,
   { userId }: Account,
-  { from, to }: { from: number; to: number },
+  { from, to, areDeleted = false }: RowRange,
 ): Promise<void> {
   const isProject = `i % ${ROWS_PER_PROJECT} = 1`;
   const source = `generate_series($2::int, $3::int) AS i
-     JOIN bench_phrases a ON a.n = (i * 7919::int8) % ${phrases.length}
-     JOIN bench_phrases b ON b.n = (i * 104729::int8) % ${phrases.length}
-     JOIN bench_phrases c ON c.n = (i * 1299709::int8) % ${phrases.length}`;
-  const values = `${CREATED_AT} + i, ${CREATED_AT} + i, ${VERSION_BEFORE} + i, false`;
+     JOIN bench_phrases a ON a.n = abs(i * 7919::int8) % ${phrases.length}
+     JOIN bench_phrases b ON b.n = abs(i * 104729::int8) % ${phrases.length}
+     JOIN bench_phrases c ON c.n = abs(i * 1299709::int8) % ${phrases.length}`;
+  const values = `${CREATED_AT} + i, ${CREATED_AT} + i, ${VERSION_BEFORE} + i, ${areDeleted}`;
   await admin.query(
     `INSERT INTO projects (user_id, id, name, description, created_at, updated_at, version, is_deleted)
      SELECT $1::uuid, ${rowId('i')}, a.phrase, b.phrase || ' ' || c.phrase, ${values}

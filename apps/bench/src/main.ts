@@ -1,13 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { describeError } from '../../../scripts/expected-error.ts';
+import { prepareBench } from './bench.ts';
 import { allCases } from './cases/all.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { describeMachine } from './report/machine.ts';
 import { toMarkdown, writeMarkdown } from './report/markdown.ts';
 import { Progress } from './report/progress.ts';
-import type { Report } from './report/report.ts';
+import type { Report, Result } from './report/report.ts';
+import { checkTargets } from './report/targets.ts';
 import { FULL, SMOKE } from './scale.ts';
-import { setUp } from './stand/bench-stand.ts';
+import { Stand } from './stand/stand.ts';
 import { Teardown } from './stand/teardown.ts';
 
 /** What a shell reports for a program that Ctrl-C has ended. */
@@ -39,7 +41,10 @@ async function main(): Promise<number> {
 async function run(options: Options, teardown: Teardown): Promise<void> {
   const report = await measure(options, teardown);
   console.log(toMarkdown(report));
-  if (options.json !== undefined) await writeFile(options.json, JSON.stringify(report, null, 2));
+  if (options.json !== undefined) {
+    const all = { ...report, targets: checkTargets(report) };
+    await writeFile(options.json, JSON.stringify(all, null, 2));
+  }
   if (options.markdown !== undefined) await writeMarkdown(options.markdown, report);
 }
 
@@ -48,12 +53,12 @@ async function measure(options: Options, teardown: Teardown): Promise<Report> {
   const scale = { ...base, rounds: options.rounds ?? base.rounds };
   const cases = allCases(scale).filter(({ id }) => options.only?.test(id) ?? true);
   const progress = new Progress(cases, (line) => console.error(line));
-  const { databaseUrl } = options;
-  const onProgress = (message: string) => progress.say(message);
-  const bench = await setUp({ scale, databaseUrl, onProgress }, teardown);
-  const machine = await describeMachine(bench.admin);
+  progress.say('Starting PostgreSQL');
+  const stand = await Stand.setUp(options.databaseUrl, teardown);
+  const bench = await prepareBench(scale, stand, (message) => progress.say(message));
+  const machine = await describeMachine(bench.database.admin);
 
-  const results: Array<Report['results'][number]> = [];
+  const results: Result[] = [];
   for (const measured of cases) {
     progress.begin(measured);
     const result = await measured.run(bench);

@@ -13,6 +13,13 @@ export interface Scale {
   readonly clientPush: number;
   /** Of one round of one contestant under load. */
   readonly loadSeconds: number;
+  /** Rows of first pulls that are compressed. */
+  readonly compressed: readonly number[];
+  /** Rows and records of what memory is measured with, and of the pulls of a busy neighbour. */
+  readonly largePull: number;
+  readonly largePush: number;
+  /** What a crowded database has beside the account that is measured. */
+  readonly crowd: { readonly foreignRows: number; readonly tombstones: number };
   readonly rounds: number;
   /** Before the clock starts: what a contestant compiles and caches on the way. */
   readonly warmUpMs: number;
@@ -28,6 +35,10 @@ export const FULL: Scale = {
   clientPulls: [0, 10, 500],
   clientPush: 5,
   loadSeconds: 2,
+  compressed: [1_000, 10_000, 100_000],
+  largePull: 100_000,
+  largePush: 10_000,
+  crowd: { foreignRows: 1_000_000, tombstones: 100_000 },
   rounds: 7,
   warmUpMs: 1_000,
   repeats: (rows) => (rows <= 100 ? 40 : rows <= 1_000 ? 10 : rows <= 10_000 ? 3 : 1),
@@ -35,13 +46,17 @@ export const FULL: Scale = {
 
 /** The same in seconds, to see that everything still works. */
 export const SMOKE: Scale = {
-  accounts: 12,
+  accounts: 20,
   pulls: [0, 1, 100, 1_000],
   pushes: [1, 100],
   clients: 4,
   clientPulls: [0, 10, 500],
   clientPush: 5,
   loadSeconds: 0.2,
+  compressed: [100, 1_000],
+  largePull: 1_000,
+  largePush: 100,
+  crowd: { foreignRows: 2_000, tombstones: 500 },
   rounds: 1,
   warmUpMs: 0,
   repeats: () => 2,

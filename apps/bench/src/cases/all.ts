@@ -1,9 +1,22 @@
 import type { Scale } from '../scale.ts';
 import type { Case } from './case.ts';
+import { crowdCase } from './crowd.ts';
+import { manyClientsCases } from './many-clients.ts';
+import { memoryCase } from './memory.ts';
+import { neighboursCase } from './neighbours.ts';
 import { pullCases } from './pulls.ts';
 import { pushCases } from './pushes.ts';
+import { wireSizeCase } from './wire-size.ts';
 
-/** In the order in which they run. */
+/** In the order in which they run: what makes tables grow comes behind what reads them. */
 export function allCases(scale: Scale): Case[] {
-  return [...pullCases(scale), ...pushCases(scale)];
+  return [
+    ...pullCases(scale),
+    wireSizeCase(scale),
+    neighboursCase(scale),
+    ...manyClientsCases(scale),
+    ...pushCases(scale),
+    memoryCase(scale),
+    crowdCase(scale),
+  ];
 }

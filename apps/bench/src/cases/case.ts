@@ -1,16 +1,5 @@
-import type pg from 'pg';
-import type { Accounts } from '../accounts.ts';
-import type { Contestant } from '../contestants/contestant.ts';
+import type { Bench } from '../bench.ts';
 import type { Measurement } from '../load/interleave.ts';
-import type { Scale } from '../scale.ts';
-
-/** What every case finds ready. */
-export interface Bench {
-  readonly scale: Scale;
-  readonly admin: pg.Client;
-  readonly accounts: Accounts;
-  readonly contestants: readonly Contestant[];
-}
 
 /** Something that is measured, known by its id. */
 export interface Case {
@@ -21,11 +10,20 @@ export interface Case {
   run(bench: Bench): Promise<CaseResult>;
 }
 
-export type CaseResult = Comparison;
+export type CaseResult = Comparison | Table;
 
 /** The same work done by every contestant. */
 export interface Comparison {
   readonly kind: 'comparison';
   readonly unit: 'ms' | 'requests/s';
   readonly measurements: readonly Measurement[];
+}
+
+/** What is no comparison of contestants. */
+export interface Table {
+  readonly kind: 'table';
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** What targets are checked against, by name. */
+  readonly figures: Readonly<Record<string, number>>;
 }

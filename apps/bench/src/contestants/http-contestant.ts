@@ -12,6 +12,9 @@ import {
   WrongAnswer,
 } from './contestant.ts';
 
+/** Before the API's routes. */
+export const API_PREFIX = '/api/v1';
+
 interface PulledBody {
   changes: Record<string, { created: unknown[]; updated: unknown[] }>;
 }
@@ -20,8 +23,14 @@ interface PushedBody {
   warnings?: unknown[];
 }
 
+export const apiContestant = (server: ServerProcess): Contestant =>
+  new HttpContestant('api', server, API_PREFIX);
+
+export const naiveContestant = (server: ServerProcess): Contestant =>
+  new HttpContestant('naive', server, '');
+
 /** A server that speaks WatermelonDB's protocol, measured from outside. */
-export class HttpContestant implements Contestant {
+class HttpContestant implements Contestant {
   readonly name: ContestantName;
   private readonly server: ServerProcess;
   /** Before `/sync/pull`. */

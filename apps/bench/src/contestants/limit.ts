@@ -1,8 +1,8 @@
-import type pg from 'pg';
 import { type SyncTable, syncTables } from '@rind/contracts';
 import { SMALL_PULL_ROWS, SyncStatements } from '../../../api/dist/sync/sync-statements.js';
 import type { Account } from '../accounts.ts';
 import { encodeRun, encodeSync, PostgresConnection } from '../load/postgres-connection.ts';
+import type { BenchDatabase } from '../stand/database.ts';
 import {
   type Client,
   type Contestant,
@@ -15,14 +15,16 @@ import {
 /** The engine's own statements, so that the limit is always that of the engine. */
 const engine = new SyncStatements(syncTables);
 
-interface LimitStatement {
+type BatchTable = 'projects' | 'tasks';
+
+export interface LimitStatement {
   readonly name: string;
   readonly text: string;
   readonly values: readonly unknown[];
 }
 
 /** What an answer to a pull is made of, and how many rows PostgreSQL sends for it. */
-function pullStatements(
+export function pullStatements(
   userId: string,
   { cursor, rows }: Pull,
 ): { statements: LimitStatement[]; expectedRows: number } {
@@ -42,15 +44,28 @@ WHERE user_id = $1::uuid AND version > $2::int8 AND NOT is_deleted`,
   return { statements, expectedRows: rows };
 }
 
-const pushStatement = (userId: string, { cursor, batch }: Push): LimitStatement => ({
-  name: 'bench_push',
-  text: `SELECT bench_push($1::uuid, $2::int8, ${syncTables.map((_table, index) => `$${index + 3}::jsonb`).join(', ')})`,
-  values: [
-    userId,
-    String(cursor),
-    ...syncTables.map(({ name }) => JSON.stringify(batch[name as 'projects' | 'tasks'])),
-  ],
-});
+const pushText = (documents: readonly string[]) =>
+  `SELECT bench_push($1::uuid, $2::int8, ${documents.map((document) => `${document}::jsonb`).join(', ')})`;
+
+function pushStatement(userId: string, { cursor, batch }: Push): LimitStatement {
+  const documents = syncTables.map(({ name }) => JSON.stringify(batch[name as BatchTable]));
+  return {
+    name: 'bench_push',
+    text: pushText(syncTables.map((_table, index) => `$${index + 3}`)),
+    values: [userId, String(cursor), ...documents],
+  };
+}
+
+/** For pgbench, which sends the same again and again: the server makes the ids new, which costs it little. */
+export function repeatablePushStatement(userId: string, { cursor, batch }: Push): LimitStatement {
+  const documents = syncTables.map(({ name }) => {
+    const records = batch[name as BatchTable].map((record) => ({ ...record, id: `~${record.id}` }));
+    // What follows a colon would be one of pgbench's variables.
+    const json = JSON.stringify(records).replaceAll('":', '": ');
+    return `replace('${json}', '~', :random::text)`;
+  });
+  return { name: 'bench_push', text: pushText(documents), values: [userId, String(cursor)] };
+}
 
 /** The statements that the engine needs, with nothing around them: no HTTP, no JSON, no Node. */
 export class Limit implements Contestant {
@@ -58,7 +73,7 @@ export class Limit implements Contestant {
 
   private readonly databaseUrl: string;
 
-  constructor(databaseUrl: string) {
+  private constructor(databaseUrl: string) {
     this.databaseUrl = databaseUrl;
   }
 
@@ -66,10 +81,16 @@ export class Limit implements Contestant {
     return new LimitClient(userId, await PostgresConnection.open(this.databaseUrl));
   }
 
-  /** A push as one function: locks the clock, looks for conflicts, writes, advances the clock. */
-  static async createFunctions(admin: pg.Client): Promise<void> {
-    const parameters = syncTables.map(({ name }) => `new_${name} jsonb`);
-    await admin.query(`CREATE FUNCTION bench_push(account uuid, after_version int8, ${parameters.join(', ')})
+  static async create({ url, admin }: BenchDatabase): Promise<Limit> {
+    await admin.query(pushFunction());
+    return new Limit(url);
+  }
+}
+
+/** A push as one function: locks the clock, looks for conflicts, writes, advances the clock. */
+function pushFunction(): string {
+  const parameters = syncTables.map(({ name }) => `new_${name} jsonb`);
+  return `CREATE FUNCTION bench_push(account uuid, after_version int8, ${parameters.join(', ')})
 RETURNS int8 LANGUAGE plpgsql AS $function$
 DECLARE
   next_version int8;
@@ -80,8 +101,7 @@ BEGIN
 ${syncTables.map((table, index) => writeTable(table, `$${index + 3}`)).join('\n')}
   UPDATE sync_clocks SET version = next_version WHERE user_id = $1;
   RETURN next_version;
-END $function$`);
-  }
+END $function$`;
 }
 
 function writeTable(table: SyncTable, rows: string): string {

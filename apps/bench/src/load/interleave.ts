@@ -5,6 +5,8 @@ export interface Sampler {
   readonly name: string;
   /** Rounds it takes part in; by default all. */
   readonly rounds?: number;
+  /** Before the clock starts, in each round. */
+  prepare?(): void;
   /** What it measured in one round. */
   sample(): Promise<number[]>;
 }
@@ -31,6 +33,7 @@ export async function interleave(
     const first = round % samplers.length;
     for (const sampler of [...samplers.slice(first), ...samplers.slice(0, first)]) {
       if (round >= (sampler.rounds ?? rounds)) continue;
+      sampler.prepare?.();
       const cpu = process.cpuUsage();
       const startedMs = performance.now();
       samples.get(sampler)!.push(...(await sampler.sample()));

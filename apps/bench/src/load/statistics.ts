@@ -1,5 +1,5 @@
 /** Of a list that is not empty; 0.5 is the median. */
-function quantile(values: readonly number[], share: number): number {
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((one, other) => one - other);
   const position = (sorted.length - 1) * share;
   const low = sorted[Math.floor(position)]!;

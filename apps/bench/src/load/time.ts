@@ -18,3 +18,32 @@ export async function warmUp(next: () => Operation, forMs: number): Promise<void
     await next().verify();
   } while (performance.now() - startedMs < forMs);
 }
+
+/** One client's work, the next piece on each call; undefined when nothing is left. */
+export type Work = () => Operation | undefined;
+
+/**
+ * Operations per second of clients that ask at once, each for the next as soon as the last is
+ * done, until the time is over or one of them has no work left.
+ */
+export async function operationsPerSecond(
+  clients: readonly Work[],
+  seconds: number,
+): Promise<number> {
+  const startedMs = performance.now();
+  const endMs = startedMs + seconds * 1000;
+  let done = 0;
+  let isOver = false;
+  const work = async (next: Work) => {
+    while (!isOver) {
+      const operation = next();
+      if (!operation) break;
+      await operation.run();
+      done += 1;
+      isOver ||= performance.now() >= endMs;
+    }
+    isOver = true;
+  };
+  await Promise.all(clients.map(work));
+  return done / ((performance.now() - startedMs) / 1000);
+}

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import type { CaseResult, Comparison } from '../cases/case.ts';
-import type { Report } from './report.ts';
+import { figure, times } from '../format.ts';
+import { isComparison, isTable, medianOf, type Report } from './report.ts';
+import { checkTargets } from './targets.ts';
 
 const BEGIN = '<!-- results -->';
 const END = '<!-- /results -->';
@@ -11,43 +12,68 @@ export async function writeMarkdown(file: string, report: Report): Promise<void>
   const begin = before.indexOf(BEGIN);
   const end = before.indexOf(END);
   const text = toMarkdown(report);
-  const whole =
-    begin >= 0 && end > begin
-      ? `${before.slice(0, begin + BEGIN.length)}\n\n${text}\n${before.slice(end)}`
-      : text;
+  const hasMarkers = begin >= 0 && end > begin;
+  const whole = hasMarkers
+    ? `${before.slice(0, begin + BEGIN.length)}\n\n${text}\n${before.slice(end)}`
+    : text;
   await writeFile(file, whole);
 }
 
-export function toMarkdown({ machine, results }: Report): string {
-  const { cpu, cores, memoryGb, system, node, postgres, measuredAt } = machine;
-  const comparisons = results.filter(isComparison);
-  return [
+export function toMarkdown(report: Report): string {
+  const { cpu, cores, memoryGb, system, node, postgres, measuredAt } = report.machine;
+  const sections = [
     `Measured on ${measuredAt.slice(0, 10)}: ${cores} cores (${cpu}), ${memoryGb} GB, ${system}, Node ${node}, PostgreSQL ${postgres}.`,
-    table(
-      ['one client, median in ms', 'limit', 'Rind', 'of the limit', 'naive', 'naive / Rind'],
-      comparisons.filter(({ unit }) => unit === 'ms').map(latencyRow),
-    ),
-  ].join('\n\n');
+    comparisonTable(report, 'ms', 'one client, median in ms'),
+    comparisonTable(report, 'requests/s', 'many clients, requests/s'),
+    ...report.results
+      .filter(isTable)
+      .map(({ title, head, rows }) => `${title}:\n\n${table(head, rows)}`),
+    targetTable(report),
+  ];
+  return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
 }
 
-type TitledComparison = Comparison & { title: string };
-
-function isComparison(result: CaseResult & { title: string }): result is TitledComparison {
-  return result.kind === 'comparison';
+function comparisonTable({ results }: Report, unit: string, title: string): string {
+  const comparisons = results.filter(isComparison).filter((result) => result.unit === unit);
+  if (comparisons.length === 0) return '';
+  const hasPgbench = comparisons.some((result) => medianOf(result, 'pgbench') !== undefined);
+  const pgbench = (cell: string) => (hasPgbench ? [cell] : []);
+  return table(
+    [title, 'limit', ...pgbench('by pgbench'), 'Rind', 'of the limit', 'naive', 'Rind to naive'],
+    comparisons.map((result) => {
+      const [limit, api, naive] = ['limit', 'api', 'naive'].map((name) => medianOf(result, name)!);
+      const faster = result.unit === 'ms' ? naive! / api! : api! / naive!;
+      return [
+        result.title,
+        figure(limit!),
+        ...pgbench(shown(medianOf(result, 'pgbench'))),
+        figure(api!),
+        times(api! / limit!),
+        figure(naive!),
+        `${figure(faster)} times as fast`,
+      ];
+    }),
+  );
 }
 
-function latencyRow({ title, measurements }: TitledComparison): string[] {
-  const [limit, api, naive] = ['limit', 'api', 'naive'].map(
-    (name) => measurements.find((measurement) => measurement.name === name)!.median,
-  ) as [number, number, number];
-  return [title, ms(limit), ms(api), times(api / limit), ms(naive), times(naive / api)];
-}
+const shown = (value: number | undefined) => (value === undefined ? '–' : figure(value));
 
-const ms = (value: number) => value.toPrecision(3);
-const times = (ratio: number) => `×${ratio.toPrecision(2)}`;
+function targetTable(report: Report): string {
+  const targets = checkTargets(report);
+  if (targets.length === 0) return '';
+  return table(
+    ['target', 'goal', 'reached', ''],
+    targets.map(({ work, goal, reached, isMet }) => [
+      work,
+      goal,
+      reached,
+      isMet ? 'met' : '**missed**',
+    ]),
+  );
+}
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const rule = head.map((_name, index) => (index === 0 ? '---' : '---:'));
-  return [head, rule, ...rows].map(line).join('\n') + '\n';
+  return [head, rule, ...rows].map(line).join('\n');
 }

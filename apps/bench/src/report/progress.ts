@@ -42,9 +42,10 @@ export class Progress {
   }
 }
 
-function describe({ unit, measurements }: CaseResult): string[] {
-  return measurements.map(
+function describe(result: CaseResult): string[] {
+  if (result.kind === 'table') return result.rows.map((cells) => cells.join('  '));
+  return result.measurements.map(
     ({ name, median, loadShare }) =>
-      `${name.padEnd(8)} ${median.toPrecision(4)} ${unit}, load ${Math.round(loadShare * 100)} % of a core`,
+      `${name.padEnd(8)} ${median.toPrecision(4)} ${result.unit}, load ${Math.round(loadShare * 100)} % of a core`,
   );
 }

@@ -14,14 +14,13 @@ export interface BenchDatabase {
 }
 
 export async function createDatabase(
-  serverUrl: string | undefined,
+  serverUrl: string,
   teardown: Teardown,
 ): Promise<BenchDatabase> {
-  const server = serverUrl ?? (await startServer(teardown));
   const name = `rind_bench_${randomUUID().replaceAll('-', '')}`;
-  const url = new URL(server);
+  const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  teardown.add(() => dropDatabase(server, name));
+  teardown.add(() => dropDatabase(serverUrl, name));
   await deployMigrations({ databaseUrl: url.href });
   const admin = new pg.Client({ connectionString: url.href, application_name: 'rind-bench' });
   await admin.connect();
@@ -30,13 +29,13 @@ export async function createDatabase(
 }
 
 /** A server as an operator would run it: what is committed is on the disk. */
-async function startServer(teardown: Teardown): Promise<string> {
+export async function startServer(teardown: Teardown): Promise<string> {
   // Not made here: the server's user has to pass through it, which is seen to for a new folder.
   const dataDir = path.join(tmpdir(), `rind-bench-${randomUUID()}`);
   teardown.add(() => rm(dataDir, { recursive: true, force: true }));
-  const server = await startEmbeddedPostgres({ dataDir });
-  teardown.add(() => server.stop());
-  return server.url;
+  const starting = startEmbeddedPostgres({ dataDir });
+  teardown.add(async () => (await starting).stop());
+  return (await starting).url;
 }
 
 async function dropDatabase(serverUrl: string, name: string): Promise<void> {

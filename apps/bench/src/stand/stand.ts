@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { API_ENTRY } from '../../../../scripts/build.ts';
+import { loadConfig } from '../../../api/dist/platform/config/config.js';
+import { type BenchDatabase, createDatabase, startServer } from './database.ts';
+import { type ServerProcess, startServerProcess } from './server-process.ts';
+import type { Teardown } from './teardown.ts';
+
+const NAIVE_ENTRY = path.join(import.meta.dirname, '../contestants/naive-server.ts');
+
+/** Limits are counted, as in production, and never reached. */
+const MANY = '1000000';
+const API_SETTINGS = {
+  RATE_LIMIT_ANON_PER_MINUTE: MANY,
+  RATE_LIMIT_USER_PER_MINUTE: MANY,
+  RATE_LIMIT_SYNC_PER_MINUTE: MANY,
+  RATE_LIMIT_AUTH_PER_MINUTE: MANY,
+  SYNC_STRICT: 'false',
+  // Longer than a run, so that no token expires in the middle.
+  JWT_EXPIRES_IN: '1h',
+};
+
+/** Where databases and servers come from. All of them end with the run; their callers may end them before. */
+export class Stand {
+  private readonly serverUrl: string;
+  private readonly teardown: Teardown;
+  /** One for all servers, so that each takes the same tokens. */
+  private readonly jwtSecret = randomBytes(32).toString('hex');
+
+  private constructor(serverUrl: string, teardown: Teardown) {
+    this.serverUrl = serverUrl;
+    this.teardown = teardown;
+  }
+
+  /** On the server with this URL, or on an embedded one. */
+  static async setUp(serverUrl: string | undefined, teardown: Teardown): Promise<Stand> {
+    return new Stand(serverUrl ?? (await startServer(teardown)), teardown);
+  }
+
+  createDatabase(): Promise<BenchDatabase> {
+    return createDatabase(this.serverUrl, this.teardown);
+  }
+
+  startApi(database: BenchDatabase): Promise<ServerProcess> {
+    const options = {
+      name: 'The API',
+      entry: API_ENTRY,
+      env: { ...this.secrets(database), ...API_SETTINGS },
+      readyPath: '/api/v1/health/ready',
+    };
+    return startServerProcess(options, this.teardown);
+  }
+
+  startNaive(database: BenchDatabase): Promise<ServerProcess> {
+    const secrets = this.secrets(database);
+    const { poolSize } = loadConfig(secrets).database;
+    const options = {
+      name: 'The naive backend',
+      entry: NAIVE_ENTRY,
+      env: { ...secrets, DATABASE_POOL_SIZE: String(poolSize) },
+      readyPath: '/ready',
+    };
+    return startServerProcess(options, this.teardown);
+  }
+
+  private secrets({ url }: BenchDatabase) {
+    return { DATABASE_URL: url, JWT_SECRET: this.jwtSecret };
+  }
+}
