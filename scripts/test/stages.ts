@@ -43,6 +43,7 @@ export const stages: readonly Stage[] = [
       '--test-reporter=tap',
       `--test-reporter-destination=${SCRIPTS_RESULT}`,
       'scripts/**/*.spec.ts',
+      'apps/bench/src/**/*.spec.ts',
     ],
   },
   {
@@ -51,5 +52,6 @@ export const stages: readonly Stage[] = [
     countsTests: true,
     args: packageScript('test:jest', '--ci', '--json', `--outputFile=${JEST_RESULT}`),
   },
+  { name: 'bench', title: 'Benchmark, tiny', args: packageScript('bench', 'sync', '--smoke') },
   { name: 'mutations', title: 'Tests of the tests', args: packageScript('test:mutations') },
 ];
