@@ -66,7 +66,7 @@ async function measure(options: Options, teardown: Teardown): Promise<Report> {
     results.push({ id, title, ...result });
     progress.end(measured, result);
   }
-  return { machine, results };
+  return { machine, results, isSmoke: options.isSmoke };
 }
 
 try {

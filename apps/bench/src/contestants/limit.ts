@@ -111,7 +111,7 @@ function writeTable(table: SyncTable, rows: string): string {
     ([name, { type }]) => `${name} ${types[type]}`,
   );
   return `  IF jsonb_array_length(${rows}) > 0 THEN
-    IF EXISTS (SELECT FROM ${table.name} WHERE user_id = $1 AND version > $2
+    IF EXISTS (SELECT FROM ${table.name} WHERE user_id = $1 AND (is_deleted OR version > $2)
                AND id = ANY (ARRAY(SELECT id FROM jsonb_to_recordset(${rows}) AS r(id text)))) THEN
       RAISE 'conflict';
     END IF;

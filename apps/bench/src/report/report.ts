@@ -12,6 +12,8 @@ export type Result = CaseResult & Titled;
 export interface Report {
   readonly machine: Machine;
   readonly results: readonly Result[];
+  /** Whether figures mean anything. */
+  readonly isSmoke: boolean;
 }
 
 export const isComparison = (result: Result): result is Comparison & Titled =>

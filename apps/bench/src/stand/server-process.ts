@@ -32,6 +32,7 @@ export async function startServerProcess(
   teardown: Teardown,
 ): Promise<ServerProcess> {
   const port = await findFreePort(HOST);
+  // It ends by itself with this process, should the run be interrupted right here.
   const child = spawn(process.execPath, ['--import', EXIT_WITH_PARENT, entry], {
     env: { PATH: process.env['PATH'], PORT: String(port), NODE_ENV: 'production', ...env },
     // Its log is written, as in production, and read by nobody.
