@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { describeError } from '../../../scripts/expected-error.ts';
+import { describeError, ExpectedError } from '../../../scripts/expected-error.ts';
 import { prepareBench } from './bench.ts';
 import { allCases } from './cases/all.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
@@ -52,6 +52,7 @@ async function measure(options: Options, teardown: Teardown): Promise<Report> {
   const base = options.isSmoke ? SMOKE : FULL;
   const scale = { ...base, rounds: options.rounds ?? base.rounds };
   const cases = allCases(scale).filter(({ id }) => options.only?.test(id) ?? true);
+  if (cases.length === 0) throw new ExpectedError('No case has an id that matches --only.');
   const progress = new Progress(cases, (line) => console.error(line));
   progress.say('Starting PostgreSQL');
   const stand = await Stand.setUp(options.databaseUrl, teardown);

@@ -42,7 +42,13 @@ async function dropDatabase(serverUrl: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   try {
-    await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+    // Not WITH (FORCE): only a superuser may cut off an autovacuum, which a plain drop sends away by itself.
+    await client.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = $1 AND usename = current_user`,
+      [name],
+    );
+    await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)}`);
   } finally {
     await client.end();
   }
