@@ -6,6 +6,7 @@ import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
 import { addressKey } from '../platform/http/client-address.js';
 import { AccessTokens } from './access-tokens.js';
 import { accessTokenOf } from './jwt.strategy.js';
+import { PrincipalsService } from './principals.service.js';
 
 /**
  * Guards run when a body has been read and parsed. Where a body may be large, that is too late to
@@ -15,18 +16,25 @@ import { accessTokenOf } from './jwt.strategy.js';
 export class LargeBodies {
   constructor(
     private readonly accessTokens: AccessTokens,
+    private readonly principals: PrincipalsService,
     private readonly rateLimits: RateLimits,
   ) {}
 
   /** @throws DomainError `unauthenticated`, `access_token_expired`, `rate_limited` */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const token = accessTokenOf(request);
-    const claims = token === null ? 'unauthenticated' : this.accessTokens.verify(token);
-    if (typeof claims === 'string') {
+    const known = token === null ? undefined : this.principals.findCached(token);
+    const session = known?.sessionId ?? this.sessionOf(token);
+    if (session instanceof DomainError) {
       enforce(await this.rateLimits.consume('anonymous', addressKey(request.ip)), reply);
-      throw new DomainError(claims);
+      throw session;
     }
-    const state = await this.rateLimits.peek('sync', claims.sid);
+    const state = await this.rateLimits.peek('sync', session);
     if (state?.isExceeded) enforce(state, reply);
+  }
+
+  private sessionOf(token: string | null): string | DomainError {
+    const claims = token === null ? 'unauthenticated' : this.accessTokens.verify(token);
+    return typeof claims === 'string' ? new DomainError(claims) : claims.sid;
   }
 }
