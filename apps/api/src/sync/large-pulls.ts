@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setImmediate } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { SyncTable } from '@rind/contracts';
 import { Slots } from '../platform/concurrency/slots.js';
@@ -45,6 +46,9 @@ export interface Transfer {
 }
 
 const RETRY_AFTER_SECONDS = 10;
+
+/** How long one answer may hold up the event loop. */
+const TURN_MS = 1;
 /** Why there is no answer, by the reason that the log names. */
 const refusals: Readonly<Record<LargePullRefusal, string>> = {
   user_busy: 'Another large pull of this account is under way.',
@@ -203,15 +207,24 @@ export class LargePulls {
   }
 }
 
-/** Nothing leaves before the first piece is full: what fails until then is still answered as a problem. */
+/**
+ * Nothing leaves before the first piece is full: what fails until then is still answered as a problem.
+ * PostgreSQL sends faster than this encodes, and what waits in the socket must not keep the event loop
+ * from other requests.
+ */
 async function* encode(
   copy: Readable,
   encoder: CopyEncoder,
   output: Chunks,
 ): AsyncGenerator<Buffer, void> {
+  let turnStart = performance.now();
   for await (const chunk of copy) {
     encoder.encode(chunk as Buffer);
     yield* output.takeFull();
+    if (performance.now() - turnStart > TURN_MS) {
+      await setImmediate();
+      turnStart = performance.now();
+    }
   }
 }
 
