@@ -61,16 +61,14 @@ export class PullService {
     const wholeTables = migration
       ? [...migration.tables, ...migration.columns.map(({ table }) => table)]
       : [];
-    const rows = await this.repository.pull(userId, cursor, wholeTables);
-    const clock = clockOf(rows);
-    if (cursor > clock.version) {
+    const { head, rows } = await this.read(userId, cursor, wholeTables);
+    if (cursor > head.timestamp) {
       this.metrics.countCursorAhead();
       this.logger.warn(
-        { userId, lastPulledAt: cursor, clock: clock.version },
+        { userId, lastPulledAt: cursor, clock: head.timestamp },
         'A cursor is ahead of its clock',
       );
     }
-    const head = headOf(userId, cursor, clock);
     const report = new PullReport(kindOf(head, cursor, wholeTables), cursor);
     // One of the rows is the clock.
     if (rows.length - 1 <= SMALL_PULL_ROWS) {
@@ -78,6 +76,19 @@ export class PullService {
     }
     const body = await this.largePulls.open({ userId, cursor, wholeTables, report }, transfer);
     return { body, coding: transfer.coding, report };
+  }
+
+  /** In one snapshot: all rows for a cursor below the floor, which has missed deletions. */
+  private async read(
+    userId: string,
+    cursor: number,
+    wholeTables: readonly string[],
+  ): Promise<{ head: AnswerHead; rows: readonly PulledRow[] }> {
+    const rows = await this.repository.pull(userId, cursor, wholeTables);
+    const head = headOf(userId, cursor, clockOf(rows));
+    if (!head.isReplacement) return { head, rows };
+    const allRows = await this.repository.pull(userId, 0, []);
+    return { head: headOf(userId, cursor, clockOf(allRows)), rows: allRows };
   }
 
   private async answerSmall(

@@ -73,7 +73,7 @@ export class SyncRepository {
 
   constructor(
     private readonly database: Database,
-    @InjectSyncTables() tables: readonly SyncTable[],
+    @InjectSyncTables() private readonly tables: readonly SyncTable[],
   ) {
     this.statements = new SyncStatements(tables);
   }
@@ -88,7 +88,8 @@ export class SyncRepository {
 
   /** Clock and rows in one snapshot; not all of them when there are more than `SMALL_PULL_ROWS`. */
   async pull(userId: string, cursor: number, wholeTables: readonly string[]): Promise<PulledRow[]> {
-    return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, wholeTables]);
+    const after = this.tables.map(({ name }) => (wholeTables.includes(name) ? 0 : cursor));
+    return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, ...after]);
   }
 
   /** One state of the user's rows, on a connection that is kept until the work is done. */

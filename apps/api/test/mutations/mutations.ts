@@ -38,7 +38,7 @@ const database = 'platform/database/database.ts';
 const lockClock = `'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE'`;
 const newVersion = 'Math.max(previous + 1, now);\n    const result';
 const pullRows = 'const rows = await this.repository.pull(userId, cursor, wholeTables);';
-const clockOfRows = 'const clock = clockOf(rows);';
+const headOfRows = 'const head = headOf(userId, cursor, clockOf(rows));';
 
 export const mutations: readonly Mutation[] = [
   {
@@ -93,8 +93,8 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: pullService,
-        from: clockOfRows,
-        to: 'const clock = { ...clockOf(rows), version: earlier!.version };',
+        from: headOfRows,
+        to: 'const head = { ...headOf(userId, cursor, clockOf(rows)), timestamp: earlier!.version };',
       },
     ],
     caughtBy: { 'pull-snapshot': ['pushes commit before each statement of a first pull'] },
@@ -104,8 +104,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: pullService,
-        from: clockOfRows,
-        to: 'const later = await this.repository.findClock(userId);\n    const clock = { ...clockOf(rows), version: later!.version };',
+        from: headOfRows,
+        to: 'const later = await this.repository.findClock(userId);\n    const head = { ...headOf(userId, cursor, clockOf(rows)), timestamp: later!.version };',
       },
     ],
     caughtBy: {
@@ -121,8 +121,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: repository,
-        from: 'return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, wholeTables]);',
-        to: `const parameters = [userId, cursor, wholeTables];
+        from: 'return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, ...after]);',
+        to: `const parameters = [userId, cursor, ...after];
     const first = await this.database.run<PulledRow>(this.statements.pull, parameters);
     const second = await this.database.run<PulledRow>(this.statements.pull, parameters);
     return [...first.filter(([index]) => index <= 0), ...second.filter(([index]) => index > 0)];`,
@@ -179,8 +179,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: statements,
-        from: 'FROM clock JOIN ${quote(table.name)} t ON t.user_id = $1::uuid',
-        to: 'FROM clock JOIN ${quote(table.name)} t ON true',
+        from: 'FROM ${quote(table.name)} t WHERE t.user_id = $1::uuid AND t.version > $${index + 3}::int8',
+        to: 'FROM ${quote(table.name)} t WHERE t.version > $${index + 3}::int8',
       },
     ],
     caughtBy: { sync: ['another user’s ids are simply unknown'] },
@@ -383,7 +383,11 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'pulls repeat what is as old as the cursor',
     patches: [
-      { file: statements, from: 'AND t.version > CASE WHEN', to: 'AND t.version >= CASE WHEN' },
+      {
+        file: statements,
+        from: 'AND t.version > $${index + 3}',
+        to: 'AND t.version >= $${index + 3}',
+      },
     ],
     caughtBy: { sync: ['answers what changed after the cursor'] },
   },
@@ -392,8 +396,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: statements,
-        from: 'WHERE NOT t.is_deleted OR (clock.since > 0 AND',
-        to: 'WHERE NOT t.is_deleted OR (clock.since >= 0 AND',
+        from: 'AND (NOT t.is_deleted OR ($2::int8 > 0 AND',
+        to: 'AND (NOT t.is_deleted OR ($2::int8 >= 0 AND',
       },
     ],
     caughtBy: { sync: ['first pulls name no deleted rows'] },
@@ -402,9 +406,9 @@ export const mutations: readonly Mutation[] = [
     name: 'migrations get what is new only',
     patches: [
       {
-        file: statements,
-        from: "CASE WHEN '${table.name}' = ANY ($3::text[]) THEN 0 ELSE clock.since END",
-        to: "CASE WHEN '${table.name}' = ANY ($3::text[]) THEN clock.since ELSE clock.since END",
+        file: repository,
+        from: '(wholeTables.includes(name) ? 0 : cursor)',
+        to: '(wholeTables.includes(name) ? cursor : cursor)',
       },
     ],
     caughtBy: { sync: ['a migration gets new tables'] },
@@ -413,9 +417,9 @@ export const mutations: readonly Mutation[] = [
     name: 'the floor is forgotten by pulls',
     patches: [
       {
-        file: statements,
-        from: 'CASE WHEN $2::int8 < floor THEN 0 ELSE $2::int8 END',
-        to: '$2::int8',
+        file: pullService,
+        from: 'if (!head.isReplacement) return { head, rows };',
+        to: 'if (rows) return { head, rows };',
       },
     ],
     caughtBy: { sync: ['a cursor below the floor gets everything'] },

@@ -32,7 +32,8 @@ export function pullStatements(
     return { statements: [{ ...engine.readClock, values: [userId] }], expectedRows: 1 };
   }
   if (rows <= SMALL_PULL_ROWS) {
-    const values = [userId, String(cursor), '{}'];
+    const versions = syncTables.map(() => String(cursor));
+    const values = [userId, String(cursor), ...versions];
     return { statements: [{ ...engine.pull, values }], expectedRows: rows + 1 };
   }
   const statements = syncTables.map((table) => ({

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Sampler } from '../load/interleave.ts';
+import { SETTINGS } from '../load/postgres-connection.ts';
 import type { LimitStatement } from './limit.ts';
 
 const run = promisify(execFile);
@@ -61,7 +62,7 @@ export class Pgbench {
   private async run(args: readonly string[], folder: string): Promise<string> {
     const { stdout } = await run('pgbench', ['-n', '-M', 'prepared', ...args, this.databaseUrl], {
       cwd: folder,
-      env: { PATH: process.env['PATH'], PGOPTIONS: '-c max_parallel_workers_per_gather=0' },
+      env: { PATH: process.env['PATH'], PGOPTIONS: SETTINGS },
     });
     return stdout;
   }

@@ -7,6 +7,10 @@ const DATA_ROW = 'D'.charCodeAt(0);
 const ERROR = 'E'.charCodeAt(0);
 const READY_FOR_QUERY = 'Z'.charCodeAt(0);
 
+/** Those of the engine's connections: it plans a statement once, and reads without parallel workers. */
+export const SETTINGS =
+  '-c max_parallel_workers_per_gather=0 -c plan_cache_mode=force_generic_plan';
+
 /**
  * A connection that speaks PostgreSQL's protocol with no more work than counting rows: prepared
  * statements, rows thrown away unread. The bare limit is measured with it.
@@ -36,8 +40,7 @@ export class PostgresConnection {
     const client = new pg.Client({
       connectionString: url,
       application_name: 'rind-bench-limit',
-      // As the engine reads.
-      options: '-c max_parallel_workers_per_gather=0',
+      options: SETTINGS,
     });
     client.on('error', () => undefined);
     await client.connect();

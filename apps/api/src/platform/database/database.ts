@@ -73,6 +73,7 @@ export class Database implements OnApplicationShutdown {
   constructor(@InjectConfig() config: Config) {
     this.preparedStatements = config.database.preparedStatements;
     this.pool = this.createPool(config.database.url, config.database.poolSize, true);
+    if (this.preparedStatements) this.pool.on('connect', planOnce);
     this.snapshotPool = this.createPool(
       config.database.url,
       config.database.snapshotPoolSize,
@@ -250,6 +251,18 @@ export class Database implements OnApplicationShutdown {
       }
     }
   }
+}
+
+/**
+ * A prepared statement is planned once for all values, not for each execution, which would cost more
+ * than running most of them. A plan that is kept must not come from a table's small beginnings, so
+ * that no table is read whole where an index serves. Where this fails the connection is lost, and
+ * whoever uses it learns that.
+ */
+function planOnce(connection: PoolClient): void {
+  connection
+    .query('SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off')
+    .catch(() => undefined);
 }
 
 function copyOn(connection: PoolClient, text: string, signal: AbortSignal): Readable {
