@@ -46,8 +46,15 @@ const LOCK_TIMEOUT_MS = 10_000;
 
 const SNAPSHOT_TIMEOUT_MS = 120_000;
 
-/** In one round trip. SET LOCAL holds behind a pooler in transaction mode, too. */
-const BEGIN = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
+/**
+ * For each connection of the pool. A prepared statement is planned once for all values, not for each
+ * execution, which would cost more than running most of them. A plan that is kept must not come from
+ * a table's small beginnings, so that no table is read whole where an index serves.
+ */
+const SESSION = `SET statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`;
+
+/** Behind a pooler in transaction mode, where a session's settings would reach other clients. */
+const BEGIN_POOLED = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
 
 /** Parallel workers would make one large read faster, and everybody else's small ones slower. */
 const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${SNAPSHOT_TIMEOUT_MS}; SET LOCAL max_parallel_workers_per_gather = 0`;
@@ -73,7 +80,7 @@ export class Database implements OnApplicationShutdown {
   constructor(@InjectConfig() config: Config) {
     this.preparedStatements = config.database.preparedStatements;
     this.pool = this.createPool(config.database.url, config.database.poolSize, true);
-    if (this.preparedStatements) this.pool.on('connect', planOnce);
+    if (this.preparedStatements) this.pool.on('connect', prepareSession);
     this.snapshotPool = this.createPool(
       config.database.url,
       config.database.snapshotPoolSize,
@@ -214,7 +221,7 @@ export class Database implements OnApplicationShutdown {
     const sql = new PipelinedTransaction(
       connection,
       (statement, values) => this.named(statement, values),
-      BEGIN,
+      this.preparedStatements ? 'BEGIN' : BEGIN_POOLED,
     );
     let broken: Error | undefined;
     try {
@@ -253,16 +260,9 @@ export class Database implements OnApplicationShutdown {
   }
 }
 
-/**
- * A prepared statement is planned once for all values, not for each execution, which would cost more
- * than running most of them. A plan that is kept must not come from a table's small beginnings, so
- * that no table is read whole where an index serves. Where this fails the connection is lost, and
- * whoever uses it learns that.
- */
-function planOnce(connection: PoolClient): void {
-  connection
-    .query('SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off')
-    .catch(() => undefined);
+/** Where it fails the connection is lost, and whoever uses it learns that. */
+function prepareSession(connection: PoolClient): void {
+  connection.query(SESSION).catch(() => undefined);
 }
 
 function copyOn(connection: PoolClient, text: string, signal: AbortSignal): Readable {
