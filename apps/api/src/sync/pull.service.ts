@@ -9,7 +9,6 @@ import { type AnswerHead, headOf, PullAnswers } from './pull-answer.js';
 import { type PullKind, PullReport } from './pull-report.js';
 import { SyncMetrics } from './sync-metrics.js';
 import { type ClockRow, type PulledRow, SyncRepository } from './sync.repository.js';
-import { SMALL_PULL_ROWS } from './sync-statements.js';
 import { InjectSyncTables } from './sync-tables.module.js';
 
 /** Below this much text, compressing costs more than it saves. */
@@ -61,7 +60,7 @@ export class PullService {
     const wholeTables = migration
       ? [...migration.tables, ...migration.columns.map(({ table }) => table)]
       : [];
-    const { head, rows } = await this.read(userId, cursor, wholeTables);
+    const { head, isLarge, rows } = await this.read(userId, cursor, wholeTables);
     if (cursor > head.timestamp) {
       this.metrics.countCursorAhead();
       this.logger.warn(
@@ -70,10 +69,7 @@ export class PullService {
       );
     }
     const report = new PullReport(kindOf(head, cursor, wholeTables), cursor);
-    // One of the rows is the clock.
-    if (rows.length - 1 <= SMALL_PULL_ROWS) {
-      return this.answerSmall(head, rows, report, transfer.coding);
-    }
+    if (!isLarge) return this.answerSmall(head, rows, report, transfer.coding);
     const body = await this.largePulls.open({ userId, cursor, wholeTables, report }, transfer);
     return { body, coding: transfer.coding, report };
   }
@@ -83,12 +79,14 @@ export class PullService {
     userId: string,
     cursor: number,
     wholeTables: readonly string[],
-  ): Promise<{ head: AnswerHead; rows: readonly PulledRow[] }> {
+  ): Promise<{ head: AnswerHead; isLarge: boolean; rows: readonly PulledRow[] }> {
     const rows = await this.repository.pull(userId, cursor, wholeTables);
-    const head = headOf(userId, cursor, clockOf(rows));
-    if (!head.isReplacement) return { head, rows };
+    const { clock, isLarge } = clockOf(rows);
+    const head = headOf(userId, cursor, clock);
+    if (!head.isReplacement) return { head, isLarge, rows };
     const allRows = await this.repository.pull(userId, 0, []);
-    return { head: headOf(userId, cursor, clockOf(allRows)), rows: allRows };
+    const all = clockOf(allRows);
+    return { head: headOf(userId, cursor, all.clock), isLarge: all.isLarge, rows: allRows };
   }
 
   private async answerSmall(
@@ -114,9 +112,12 @@ function kindOf(head: AnswerHead, cursor: number, wholeTables: readonly string[]
   return wholeTables.length > 0 ? 'migration' : 'incremental';
 }
 
-function clockOf(rows: readonly PulledRow[]): ClockRow {
+function clockOf(rows: readonly PulledRow[]): { clock: ClockRow; isLarge: boolean } {
   const row = rows.find(([index]) => index < 0);
   if (!row) throw new DomainError('session_ended');
-  const [, , version, floor, timeline] = row;
-  return { version: Number(version), floor: Number(floor), timeline: String(timeline) };
+  const [, isLarge, version, floor, timeline] = row;
+  return {
+    clock: { version: Number(version), floor: Number(floor), timeline: String(timeline) },
+    isLarge,
+  };
 }

@@ -160,11 +160,11 @@ export const SMALL_PULL_ROWS = 500;
 
 /**
  * `[user, cursor, then for each table the version after which rows are sent]` → the clock and all
- * rows of a pull in one snapshot, as arrays: `[index of the table, -1 for the clock; is_deleted; id
- * or version; column texts, or floor and timeline]`. Tombstones are sent behind the cursor only, and
- * none to a cursor of 0. One row more than a small answer has tells that the answer is a large one:
- * so a small one needs no count, and a large one costs those rows twice. The order makes PostgreSQL
- * take the index on versions, whatever it believes about the number of rows.
+ * rows of a pull in one snapshot, as arrays: `[index of the table, -1 for the clock; is_deleted, for
+ * the clock whether there are more rows than a small answer has; id or version; column texts, or
+ * floor and timeline]`. Of a large answer nothing but the clock is sent. Tombstones are sent behind
+ * the cursor only, and none to a cursor of 0. The order makes PostgreSQL take the index on versions,
+ * whatever it believes about the number of rows.
  */
 function pull(tables: readonly SyncTable[]): Statement {
   const width = Math.max(2, ...tables.map((table) => columnsOf(table).length));
@@ -180,11 +180,14 @@ ORDER BY t.version LIMIT ${SMALL_PULL_ROWS + 1})`;
   return {
     name: 'sync_pull',
     rowMode: 'array',
-    text: `SELECT -1, false, version::text, ${padded(['floor::text', 'timeline::text'])}
-FROM sync_clocks WHERE user_id = $1::uuid
+    text: `WITH found AS MATERIALIZED (
+${tables.map(ofTable).join('\nUNION ALL\n')}
+LIMIT ${SMALL_PULL_ROWS + 1}
+), size AS MATERIALIZED (SELECT count(*) > ${SMALL_PULL_ROWS} AS is_large FROM found)
+SELECT -1, size.is_large, version::text, ${padded(['floor::text', 'timeline::text'])}
+FROM sync_clocks, size WHERE user_id = $1::uuid
 UNION ALL
-(${tables.map(ofTable).join('\nUNION ALL\n')}
-LIMIT ${SMALL_PULL_ROWS + 1})`,
+SELECT * FROM found WHERE NOT (SELECT is_large FROM size)`,
   };
 }
 

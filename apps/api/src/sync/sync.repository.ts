@@ -15,7 +15,7 @@ export interface ClockRow {
   readonly timeline: string;
 }
 
-/** Index of the table, -1 for the clock; is_deleted; id; then the columns as text. */
+/** Index of the table, -1 for the clock; is_deleted; id; then the columns as text. See `SyncStatements.pull`. */
 export type PulledRow = readonly [number, boolean, string, ...Array<string | null>];
 
 interface StateRow {
@@ -86,7 +86,7 @@ export class SyncRepository {
     return this.clocks.load(userId);
   }
 
-  /** Clock and rows in one snapshot; not all of them when there are more than `SMALL_PULL_ROWS`. */
+  /** Clock and rows in one snapshot; of more rows than `SMALL_PULL_ROWS` none, which the clock tells. */
   async pull(userId: string, cursor: number, wholeTables: readonly string[]): Promise<PulledRow[]> {
     const after = this.tables.map(({ name }) => (wholeTables.includes(name) ? 0 : cursor));
     return this.database.run<PulledRow>(this.statements.pull, [userId, cursor, ...after]);

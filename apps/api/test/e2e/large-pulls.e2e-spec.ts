@@ -264,6 +264,25 @@ describe('large pulls', () => {
       expect(idsOf(await pull(account))).toEqual([]);
     });
 
+    test.each([
+      ['as many as a small one has', SMALL_PULL_ROWS, undefined],
+      ['one more', SMALL_PULL_ROWS + 1, 'chunked'],
+    ])('rows of several tables: %s', async (_name, count, encoding) => {
+      const account = await rind.signUp();
+      await addTasks(account, count - 200);
+      await rind.sql.query(
+        `INSERT INTO projects (user_id, id, name, created_at, updated_at, version)
+         SELECT $1, 'project-' || i, '', 0, 0, version
+         FROM generate_series(1, 200) i, sync_clocks WHERE user_id = $1`,
+        [account.id],
+      );
+      const answer = await startPull(account);
+      expect(answer.headers['transfer-encoding']).toBe(encoding);
+      const { changes } = await readAnswer(answer);
+      expect(changes['projects']!.updated).toHaveLength(200);
+      expect(changes['tasks']!.updated).toHaveLength(count - 200);
+    });
+
     test('and only of one’s own rows', async () => {
       const [mine, theirs] = [await signUpWithTasks(1000), await rind.signUp()];
       await addTasks(theirs, 1000, { prefix: 'theirs' });

@@ -38,7 +38,8 @@ const database = 'platform/database/database.ts';
 const lockClock = `'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE'`;
 const newVersion = 'Math.max(previous + 1, now);\n    const result';
 const pullRows = 'const rows = await this.repository.pull(userId, cursor, wholeTables);';
-const headOfRows = 'const head = headOf(userId, cursor, clockOf(rows));';
+const headOfRows =
+  'const { clock, isLarge } = clockOf(rows);\n    const head = headOf(userId, cursor, clock);';
 
 export const mutations: readonly Mutation[] = [
   {
@@ -94,7 +95,7 @@ export const mutations: readonly Mutation[] = [
       {
         file: pullService,
         from: headOfRows,
-        to: 'const head = { ...headOf(userId, cursor, clockOf(rows)), timestamp: earlier!.version };',
+        to: 'const { clock, isLarge } = clockOf(rows);\n    const head = { ...headOf(userId, cursor, clock), timestamp: earlier!.version };',
       },
     ],
     caughtBy: { 'pull-snapshot': ['pushes commit before each statement of a first pull'] },
@@ -105,7 +106,7 @@ export const mutations: readonly Mutation[] = [
       {
         file: pullService,
         from: headOfRows,
-        to: 'const later = await this.repository.findClock(userId);\n    const head = { ...headOf(userId, cursor, clockOf(rows)), timestamp: later!.version };',
+        to: 'const { clock, isLarge } = clockOf(rows);\n    const later = await this.repository.findClock(userId);\n    const head = { ...headOf(userId, cursor, clock), timestamp: later!.version };',
       },
     ],
     caughtBy: {
@@ -418,8 +419,8 @@ export const mutations: readonly Mutation[] = [
     patches: [
       {
         file: pullService,
-        from: 'if (!head.isReplacement) return { head, rows };',
-        to: 'if (rows) return { head, rows };',
+        from: 'if (!head.isReplacement) return { head, isLarge, rows };',
+        to: 'if (rows) return { head, isLarge, rows };',
       },
     ],
     caughtBy: { sync: ['a cursor below the floor gets everything'] },
