@@ -137,7 +137,7 @@ class Seeder {
     isNew: boolean,
   ): Promise<string> {
     const signIn = this.#app.get(SignInService);
-    const client = { ip: '127.0.0.1', userAgent: 'seed' };
+    const client = { ip: '127.0.0.1', userAgent: 'seed', requestId: 'seed' };
     const body = { ...person, password: PASSWORD, device: installation };
     const { user } = isNew
       ? await signIn.register(body, client)

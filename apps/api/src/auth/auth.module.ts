@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { PassportModule } from '@nestjs/passport';
+import { AuditModule } from '../audit/audit.module.js';
 import { PasswordsModule } from '../platform/passwords/passwords.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccessTokens } from './access-tokens.js';
@@ -8,6 +9,7 @@ import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
+import { ReauthenticationService } from './reauthentication.service.js';
 import { RefreshTokens } from './refresh-tokens.js';
 import { SessionsRepository } from './sessions.repository.js';
 import { SessionsService } from './sessions.service.js';
@@ -15,7 +17,7 @@ import { SignInService } from './sign-in.service.js';
 import { SigningKeys } from './signing-keys.js';
 
 @Module({
-  imports: [PassportModule, PasswordsModule, UsersModule],
+  imports: [AuditModule, PassportModule, PasswordsModule, UsersModule],
   controllers: [AuthController],
   providers: [
     AccessTokens,
@@ -23,6 +25,7 @@ import { SigningKeys } from './signing-keys.js';
     LargeBodies,
     PrincipalCache,
     PrincipalsService,
+    ReauthenticationService,
     RefreshTokens,
     SessionsRepository,
     SessionsService,

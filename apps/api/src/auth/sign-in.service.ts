@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { AuthResult, LoginBody, RegisterBody } from '@rind/contracts';
+import type { AuthResult, Device, LoginBody, RegisterBody } from '@rind/contracts';
+import { AuditService } from '../audit/audit.service.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
@@ -9,10 +10,18 @@ import { AccessTokens } from './access-tokens.js';
 import { toSignedInSession } from './sessions.mapper.js';
 import { type OpenSession, SessionsService } from './sessions.service.js';
 
+/** Somebody who has shown whose account it is. */
+export interface SignIn {
+  readonly userId: string;
+  readonly method: 'password';
+  readonly device: Device | undefined;
+}
+
 /** Registration, sign-in by password, and what keeps a sign-in alive. */
 @Injectable()
 export class SignInService {
   constructor(
+    private readonly audit: AuditService,
     private readonly database: Database,
     private readonly users: UsersService,
     private readonly sessions: SessionsService,
@@ -23,16 +32,16 @@ export class SignInService {
   /** @throws DomainError `email_already_used` */
   async register(body: RegisterBody, client: ClientInfo): Promise<AuthResult> {
     const passwordHash = await this.hasher.hash(body.password);
-    const opened = await this.database.transaction(async () => {
+    return this.database.transaction(async () => {
       const userId = await this.users.create({
         email: body.email,
         displayName: body.displayName,
         language: body.language ?? 'en',
         passwordHash,
       });
-      return this.sessions.open(userId, body.device, client);
+      await this.audit.record({ action: 'registered', userId }, client);
+      return this.admit({ userId, method: 'password', device: body.device }, client);
     });
-    return this.toResult(opened);
   }
 
   /**
@@ -43,17 +52,44 @@ export class SignInService {
   async login(body: LoginBody, client: ClientInfo): Promise<AuthResult> {
     const account = await this.users.findCredentials(body.email);
     const isMatch = await this.hasher.verify(account?.passwordHash ?? null, body.password);
-    if (!account || !isMatch) throw new DomainError('invalid_credentials');
-    const opened = await this.sessions.open(account.userId, body.device, client);
+    if (!account || !isMatch) {
+      await this.recordRefusal(account?.userId ?? null, 'invalid_credentials', client);
+      throw new DomainError('invalid_credentials');
+    }
+    const { userId } = account;
+    const admitted = await this.admit({ userId, method: 'password', device: body.device }, client);
     if (account.passwordHash && this.hasher.isOutdated(account.passwordHash)) {
       await this.users.replacePasswordHash(account, await this.hasher.hash(body.password));
     }
-    return this.toResult(opened);
+    return admitted;
+  }
+
+  /**
+   * What every way to sign in ends in, once it has shown whose account it is. Joins a current transaction.
+   *
+   * @throws DomainError `account_deactivated`
+   */
+  async admit({ userId, method, device }: SignIn, client: ClientInfo): Promise<AuthResult> {
+    try {
+      return await this.database.transaction(async () => {
+        const opened = await this.sessions.open(userId, device, client);
+        const sessionId = opened.session.id;
+        await this.audit.record({ action: 'signed_in', userId, sessionId, reason: method }, client);
+        return this.toResult(opened);
+      });
+    } catch (error) {
+      if (error instanceof DomainError) await this.recordRefusal(userId, error.code, client);
+      throw error;
+    }
   }
 
   /** @throws DomainError as `SessionsService.refresh` */
   async refresh(refreshToken: string, client: ClientInfo): Promise<AuthResult> {
     return this.toResult(await this.sessions.refresh(refreshToken, client));
+  }
+
+  private async recordRefusal(userId: string | null, reason: string, client: ClientInfo) {
+    await this.audit.record({ action: 'sign_in_refused', userId, reason }, client);
   }
 
   private async toResult({ session, refreshToken }: OpenSession): Promise<AuthResult> {

@@ -1,10 +1,11 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 
-/** Where a request comes from, as shown in the list of sessions. */
+/** Where a request comes from, as shown in the list of sessions and kept in audit events. */
 export interface ClientInfo {
   readonly ip: string;
   readonly userAgent: string | null;
+  readonly requestId: string;
 }
 
 const MAX_USER_AGENT_LENGTH = 400;
@@ -15,6 +16,7 @@ export const CurrentClient = createParamDecorator(
     return {
       ip: request.ip,
       userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+      requestId: request.id,
     };
   },
 );
