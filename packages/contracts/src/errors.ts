@@ -54,6 +54,18 @@ export const errorCodes = {
       'An old refresh token was presented although its successor was already in use: somebody else may hold a copy. The session was ended.',
     action: 'Ask the user to sign in again. Keep local data that has not been synced.',
   },
+  reauthentication_required: {
+    status: 403,
+    title: 'Reauthentication required',
+    meaning: 'This needs the password, or a sign-in of the last 10 minutes.',
+    action: 'Ask for the password and repeat the request with it, or let the user sign in again.',
+  },
+  reauthentication_failed: {
+    status: 403,
+    title: 'Reauthentication failed',
+    meaning: 'The password that came with the request is wrong, or the account has none.',
+    action: 'Let the user try again. The session goes on.',
+  },
   account_deactivated: {
     status: 403,
     title: 'Account deactivated',

@@ -118,6 +118,18 @@ export class SessionsRepository {
     return rows[0] ?? null;
   }
 
+  async isYoungerThan(id: string, minutes: number): Promise<boolean> {
+    const rows = await this.prisma.$queryRaw<unknown[]>`
+      SELECT FROM sessions WHERE id = ${id}::uuid AND created_at > now() - make_interval(mins => ${minutes})`;
+    return rows.length > 0;
+  }
+
+  async deleteAll(userId: string, exceptId?: string): Promise<void> {
+    await this.prisma.session.deleteMany({
+      where: { userId, ...(exceptId !== undefined && { NOT: { id: exceptId } }) },
+    });
+  }
+
   async delete(id: string): Promise<void> {
     await this.prisma.session.deleteMany({ where: { id } });
   }

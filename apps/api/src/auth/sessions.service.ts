@@ -24,6 +24,8 @@ export interface OpenSession {
 
 const SALT_BYTES = 16;
 
+const RECENT_MINUTES = 10;
+
 /** The row of a session changes under a refresh only when another refresh of it wins; so few tries are enough. */
 const MAX_REFRESH_ATTEMPTS = 10;
 
@@ -85,6 +87,17 @@ export class SessionsService {
       session = await this.findGenuine(presented);
     }
     throw new DomainError('service_unavailable', { retryAfterSeconds: 1 });
+  }
+
+  /** Whether the session was opened by a sign-in of the last 10 minutes. */
+  async isRecent({ sessionId }: Principal): Promise<boolean> {
+    return this.sessions.isYoungerThan(sessionId, RECENT_MINUTES);
+  }
+
+  /** Ends the user's sessions, all but one where it is given. Joins a current transaction. */
+  async endAll(userId: string, exceptId?: string): Promise<void> {
+    await this.sessions.deleteAll(userId, exceptId);
+    this.database.afterCommit(() => this.principals.forgetUser(userId));
   }
 
   async end({ sessionId, userId }: Principal): Promise<void> {

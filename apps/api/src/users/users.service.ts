@@ -34,6 +34,13 @@ export class UsersService {
     return this.users.findCredentials(email);
   }
 
+  /** Null when no password is set. @throws DomainError `session_ended` when the account is gone */
+  async findPasswordHash(userId: string): Promise<string | null> {
+    const row = await this.users.find(userId);
+    if (!row) throw new DomainError('session_ended');
+    return row.passwordHash;
+  }
+
   async replacePasswordHash(credentials: Credentials, newHash: string): Promise<void> {
     await this.users.replacePasswordHash(credentials, newHash);
   }

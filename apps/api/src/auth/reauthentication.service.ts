@@ -1,0 +1,36 @@
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '../platform/errors/domain.error.js';
+import type { Principal } from '../platform/http/principal.js';
+import { PasswordHasher } from '../platform/passwords/password-hasher.js';
+import { UsersService } from '../users/users.service.js';
+import { SessionsService } from './sessions.service.js';
+
+/** What a caller offers to show that it is still its user who holds the device. */
+export interface Reauthentication {
+  readonly password?: string | undefined;
+}
+
+/**
+ * Guards what an unlocked phone in the wrong hands must not do: it needs the password, or a sign-in
+ * of the last 10 minutes.
+ */
+@Injectable()
+export class ReauthenticationService {
+  constructor(
+    private readonly users: UsersService,
+    private readonly sessions: SessionsService,
+    private readonly hasher: PasswordHasher,
+  ) {}
+
+  /** @throws DomainError `reauthentication_required`, `reauthentication_failed`, `session_ended` */
+  async require(principal: Principal, { password }: Reauthentication): Promise<void> {
+    if (password === undefined) {
+      if (await this.sessions.isRecent(principal)) return;
+      throw new DomainError('reauthentication_required');
+    }
+    const passwordHash = await this.users.findPasswordHash(principal.userId);
+    if (!(await this.hasher.verify(passwordHash, password))) {
+      throw new DomainError('reauthentication_failed');
+    }
+  }
+}
