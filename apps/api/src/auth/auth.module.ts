@@ -4,6 +4,7 @@ import { AuditModule } from '../audit/audit.module.js';
 import { PasswordsModule } from '../platform/passwords/passwords.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccessTokens } from './access-tokens.js';
+import { AddressProofsService } from './address-proofs.service.js';
 import { AuthController } from './auth.controller.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
@@ -21,6 +22,7 @@ import { SigningKeys } from './signing-keys.js';
   controllers: [AuthController],
   providers: [
     AccessTokens,
+    AddressProofsService,
     JwtStrategy,
     LargeBodies,
     PrincipalCache,

@@ -53,6 +53,19 @@ export class UsersRepository {
     return user && { userId: user.id, passwordHash: user.passwordHash };
   }
 
+  /** False when it was verified before, or the user is gone. */
+  async markEmailVerified(id: string): Promise<boolean> {
+    const { count } = await this.prisma.user.updateMany({
+      where: { id, emailVerifiedAt: null },
+      data: { emailVerifiedAt: new Date() },
+    });
+    return count > 0;
+  }
+
+  async setPasswordHash(id: string, passwordHash: string | null): Promise<void> {
+    await this.prisma.user.updateMany({ where: { id }, data: { passwordHash } });
+  }
+
   /** Only while the hash is still the one that was read: a password changed meanwhile wins. */
   async replacePasswordHash({ userId, passwordHash }: Credentials, newHash: string): Promise<void> {
     await this.prisma.user.updateMany({

@@ -41,6 +41,15 @@ export class UsersService {
     return row.passwordHash;
   }
 
+  /** False when it was verified before, or the account is gone. Joins a current transaction. */
+  async markEmailVerified(userId: string): Promise<boolean> {
+    return this.users.markEmailVerified(userId);
+  }
+
+  async removePassword(userId: string): Promise<void> {
+    await this.users.setPasswordHash(userId, null);
+  }
+
   async replacePasswordHash(credentials: Credentials, newHash: string): Promise<void> {
     await this.users.replacePasswordHash(credentials, newHash);
   }

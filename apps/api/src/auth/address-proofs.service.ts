@@ -1,0 +1,29 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../platform/database/database.js';
+import { UsersService } from '../users/users.service.js';
+import { SessionsService } from './sessions.service.js';
+
+/**
+ * What it means that somebody has shown to hold the address of an account. Whoever set up the
+ * account before may be somebody else, who registered an address that is not theirs.
+ */
+@Injectable()
+export class AddressProofsService {
+  constructor(
+    private readonly database: Database,
+    private readonly users: UsersService,
+    private readonly sessions: SessionsService,
+  ) {}
+
+  /**
+   * Marks the address as verified. When it never was before, everything that the account was set up
+   * with goes: password and sessions. Joins a current transaction.
+   */
+  async prove(userId: string): Promise<void> {
+    await this.database.transaction(async () => {
+      if (!(await this.users.markEmailVerified(userId))) return;
+      await this.users.removePassword(userId);
+      await this.sessions.endAll(userId);
+    });
+  }
+}
