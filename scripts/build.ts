@@ -75,7 +75,7 @@ async function runTool(name: string, args: string[], { env, signal }: ToolOption
 if (import.meta.main) {
   try {
     await generateClient();
-    await compile(['apps/api', 'packages/sdk']);
+    await compile(['apps/api', 'apps/bench/naive', 'packages/sdk']);
   } catch (error) {
     console.error(describeError(error));
     process.exitCode = 1;

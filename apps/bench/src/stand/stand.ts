@@ -6,7 +6,7 @@ import { type BenchDatabase, createDatabase, startServer } from './database.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';
 import type { Teardown } from './teardown.ts';
 
-const NAIVE_ENTRY = path.join(import.meta.dirname, '../contestants/naive-server.ts');
+const NAIVE_ENTRY = path.join(import.meta.dirname, '../../naive/dist/main.js');
 
 /** Limits are counted, as in production, and never reached. */
 const MANY = '1000000';
