@@ -52,6 +52,10 @@ export const stages: readonly Stage[] = [
     countsTests: true,
     args: packageScript('test:jest', '--ci', '--json', `--outputFile=${JEST_RESULT}`),
   },
-  { name: 'bench', title: 'Benchmark, tiny', args: packageScript('bench', 'sync', '--smoke') },
+  ...['sync', 'http', 'auth'].map((suite) => ({
+    name: `bench-${suite}`,
+    title: `Benchmark of ${suite}, tiny`,
+    args: packageScript('bench', suite, '--smoke'),
+  })),
   { name: 'mutations', title: 'Tests of the tests', args: packageScript('test:mutations') },
 ];

@@ -5,7 +5,7 @@ import { CREATED_AT, phrases, ROWS_PER_PROJECT } from './records.ts';
 import type { Scale } from './scale.ts';
 import type { ServerProcess } from './stand/server-process.ts';
 
-const PASSWORD = 'a password for measuring';
+export const PASSWORD = 'a password for measuring';
 
 /** The first row of an account has the version after this one, and each further row the next. */
 const VERSION_BEFORE = 1_780_000_000_000;

@@ -1,4 +1,5 @@
 import { type Accounts, createAccounts } from './accounts.ts';
+import type { SuiteName } from './suite.ts';
 import type { Contestant } from './contestants/contestant.ts';
 import { apiContestant, naiveContestant } from './contestants/http-contestant.ts';
 import { Limit } from './contestants/limit.ts';
@@ -20,18 +21,29 @@ export interface Bench {
   readonly pgbench: Pgbench | null;
 }
 
+/** Without contestants, and with few accounts, where it is not sync that is measured. */
 export async function prepareBench(
+  suite: SuiteName,
   scale: Scale,
   stand: Stand,
   onProgress: (message: string) => void,
 ): Promise<Bench> {
   const database = await stand.createDatabase();
-  onProgress('Starting the API and the naive backend');
+  onProgress('Starting the API');
   const api = await stand.startApi(database);
-  const naive = await stand.startNaive(database);
-  onProgress(`Seeding ${scale.accounts} accounts`);
-  const accounts = await createAccounts(database.admin, api, scale);
-  const contestants = [await Limit.create(database), apiContestant(api), naiveContestant(naive)];
   const pgbench = await Pgbench.find(database.url);
+  const seeded = suite === 'sync' ? scale : { ...scale, pulls: [], clientPulls: [0] };
+  onProgress(`Seeding ${scale.accounts} accounts`);
+  const accounts = await createAccounts(database.admin, api, seeded);
+  const contestants = suite === 'sync' ? await startContestants(stand, database, api) : [];
   return { scale, stand, database, api, accounts, contestants, pgbench };
+}
+
+async function startContestants(
+  stand: Stand,
+  database: BenchDatabase,
+  api: ServerProcess,
+): Promise<Contestant[]> {
+  const naive = await stand.startNaive(database);
+  return [await Limit.create(database), apiContestant(api), naiveContestant(naive)];
 }

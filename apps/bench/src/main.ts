@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { describeError, ExpectedError } from '../../../scripts/expected-error.ts';
 import { prepareBench } from './bench.ts';
-import { allCases } from './cases/all.ts';
+import { suites } from './cases/all.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { describeMachine } from './report/machine.ts';
 import { toMarkdown, writeMarkdown } from './report/markdown.ts';
@@ -51,12 +51,12 @@ async function run(options: Options, teardown: Teardown): Promise<void> {
 async function measure(options: Options, teardown: Teardown): Promise<Report> {
   const base = options.isSmoke ? SMOKE : FULL;
   const scale = { ...base, rounds: options.rounds ?? base.rounds };
-  const cases = allCases(scale).filter(({ id }) => options.only?.test(id) ?? true);
+  const cases = suites[options.suite](scale).filter(({ id }) => options.only?.test(id) ?? true);
   if (cases.length === 0) throw new ExpectedError('No case has an id that matches --only.');
   const progress = new Progress(cases, (line) => console.error(line));
   progress.say('Starting PostgreSQL');
   const stand = await Stand.setUp(options.databaseUrl, teardown);
-  const bench = await prepareBench(scale, stand, (message) => progress.say(message));
+  const bench = await prepareBench(options.suite, scale, stand, (message) => progress.say(message));
   const machine = await describeMachine(bench.database.admin);
 
   const results: Result[] = [];
@@ -67,7 +67,7 @@ async function measure(options: Options, teardown: Teardown): Promise<Report> {
     results.push({ id, title, ...result });
     progress.end(measured, result);
   }
-  return { machine, results, isSmoke: options.isSmoke };
+  return { suite: options.suite, machine, results, isSmoke: options.isSmoke };
 }
 
 try {

@@ -20,6 +20,8 @@ export interface Scale {
   readonly largePush: number;
   /** What a crowded database has beside the account that is measured. */
   readonly crowd: { readonly foreignRows: number; readonly tombstones: number };
+  /** Refused sign-ins with known addresses, and as many with unknown ones. */
+  readonly addressSamples: number;
   readonly rounds: number;
   /** Before the clock starts: what a contestant compiles and caches on the way. */
   readonly warmUpMs: number;
@@ -39,6 +41,7 @@ export const FULL: Scale = {
   largePull: 100_000,
   largePush: 10_000,
   crowd: { foreignRows: 1_000_000, tombstones: 100_000 },
+  addressSamples: 400,
   rounds: 7,
   warmUpMs: 1_000,
   repeats: (rows) => (rows <= 100 ? 40 : rows <= 1_000 ? 10 : rows <= 10_000 ? 3 : 1),
@@ -57,6 +60,7 @@ export const SMOKE: Scale = {
   largePull: 1_000,
   largePush: 100,
   crowd: { foreignRows: 2_000, tombstones: 500 },
+  addressSamples: 5,
   rounds: 1,
   warmUpMs: 0,
   repeats: () => 2,

@@ -1,6 +1,9 @@
+import { authCases } from './auth.ts';
 import type { Scale } from '../scale.ts';
+import type { SuiteName } from '../suite.ts';
 import type { Case } from './case.ts';
 import { crowdCase } from './crowd.ts';
+import { httpCases } from './http.ts';
 import { manyClientsCases } from './many-clients.ts';
 import { memoryCase } from './memory.ts';
 import { neighboursCase } from './neighbours.ts';
@@ -9,7 +12,7 @@ import { pushCases } from './pushes.ts';
 import { wireSizeCase } from './wire-size.ts';
 
 /** In the order in which they run: what makes tables grow comes behind what reads them. */
-export function allCases(scale: Scale): Case[] {
+function syncCases(scale: Scale): Case[] {
   return [
     ...pullCases(scale),
     wireSizeCase(scale),
@@ -20,3 +23,9 @@ export function allCases(scale: Scale): Case[] {
     crowdCase(scale),
   ];
 }
+
+export const suites: Readonly<Record<SuiteName, (scale: Scale) => Case[]>> = {
+  sync: syncCases,
+  http: httpCases,
+  auth: authCases,
+};

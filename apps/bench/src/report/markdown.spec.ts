@@ -32,7 +32,7 @@ function comparison(
 }
 
 function report(...results: Result[]): Report {
-  return { machine, results, isSmoke: false };
+  return { suite: 'sync', machine, results, isSmoke: false };
 }
 
 describe('targets', () => {
@@ -93,6 +93,17 @@ describe('the report', () => {
     assert.equal(
       await readFile(file, 'utf8'),
       `before\n<!-- results -->\n\n${toMarkdown(results)}\n<!-- /results -->\nafter\n`,
+    );
+  });
+
+  test('has markers of its own for each kind of run', async () => {
+    const file = path.join(folder, 'doc.md');
+    const sync = '<!-- results -->\nold\n<!-- /results -->\n';
+    await writeFile(file, `${sync}<!-- results http -->\nold\n<!-- /results http -->\n`);
+    await writeMarkdown(file, { ...results, suite: 'http' });
+    assert.equal(
+      await readFile(file, 'utf8'),
+      `${sync}<!-- results http -->\n\n${toMarkdown(results)}\n<!-- /results http -->\n`,
     );
   });
 

@@ -3,18 +3,22 @@ import { figure, times } from '../format.ts';
 import { isComparison, isTable, medianOf, type Report } from './report.ts';
 import { checkTargets } from './targets.ts';
 
-const BEGIN = '<!-- results -->';
-const END = '<!-- /results -->';
+/** What encloses the results of a run in a file that has more. */
+function markersOf({ suite }: Report): { begin: string; end: string } {
+  const name = suite === 'sync' ? 'results' : `results ${suite}`;
+  return { begin: `<!-- ${name} -->`, end: `<!-- /${name} -->` };
+}
 
 /** Into a file of its own, or between the markers of one that has them. */
 export async function writeMarkdown(file: string, report: Report): Promise<void> {
   const before = await readFile(file, 'utf8').catch(() => '');
-  const begin = before.indexOf(BEGIN);
-  const end = before.indexOf(END);
+  const markers = markersOf(report);
+  const begin = before.indexOf(markers.begin);
+  const end = before.indexOf(markers.end);
   const text = toMarkdown(report);
   const hasMarkers = begin >= 0 && end > begin;
   const whole = hasMarkers
-    ? `${before.slice(0, begin + BEGIN.length)}\n\n${text}\n${before.slice(end)}`
+    ? `${before.slice(0, begin + markers.begin.length)}\n\n${text}\n${before.slice(end)}`
     : text;
   await writeFile(file, whole);
 }

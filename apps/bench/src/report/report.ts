@@ -1,3 +1,4 @@
+import type { SuiteName } from '../suite.ts';
 import type { CaseResult, Comparison, Table } from '../cases/case.ts';
 import type { Machine } from './machine.ts';
 
@@ -10,6 +11,7 @@ export type Result = CaseResult & Titled;
 
 /** Everything that a run found out. */
 export interface Report {
+  readonly suite: SuiteName;
   readonly machine: Machine;
   readonly results: readonly Result[];
   /** Whether figures mean anything. */

@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { hash, verify } from 'argon2';
+import { loadConfig } from '../../../api/dist/platform/config/config.js';
+import { type Account, PASSWORD } from '../accounts.ts';
+import type { Bench } from '../bench.ts';
+import { type Operation, WrongAnswer } from '../contestants/contestant.ts';
+import { API_PREFIX } from '../contestants/http-contestant.ts';
+import { figure, times } from '../format.ts';
+import { encodeRequest, HttpConnection } from '../load/http-connection.ts';
+import { interleave, type Sampler } from '../load/interleave.ts';
+import { prepareRequest } from '../load/request.ts';
+import { median, quantile } from '../load/statistics.ts';
+import { operationsPerSecond, type Work } from '../load/time.ts';
+import type { Scale } from '../scale.ts';
+import type { Case, Table } from './case.ts';
+
+/** Of a session and minute; one below the limit, so that none is refused. */
+const REFRESHES = 9;
+const SIGN_INS_AT_ONCE = 50;
+const WRONG_PASSWORD = 'not the password of anybody';
+
+export function authCases({ rounds, loadSeconds, addressSamples }: Scale): Case[] {
+  return [
+    {
+      id: 'sign-in',
+      title: 'Sign-in and refresh against bare argon2',
+      expectedSeconds: 3 * rounds * (loadSeconds + 0.5),
+      run: compareSignIn,
+    },
+    {
+      id: 'flood',
+      title: `GET /health beside ${SIGN_INS_AT_ONCE} sign-ins at once`,
+      expectedSeconds: 2 * rounds * loadSeconds,
+      run: measureFlood,
+    },
+    {
+      id: 'addresses',
+      title: 'A wrong password for known and for unknown addresses',
+      expectedSeconds: addressSamples / 15,
+      run: compareAddresses,
+    },
+  ];
+}
+
+async function compareSignIn({ scale, api, accounts }: Bench): Promise<Table> {
+  const clients: Array<[HttpConnection, Account]> = await Promise.all(
+    accounts.readers.map(async (account) => {
+      return [await HttpConnection.open(api.host, api.port), account];
+    }),
+  );
+  const signIns = clients.map(([connection, account]): Work => {
+    const operation = prepareRequest(connection, signInRequest(account.email, PASSWORD));
+    return () => operation;
+  });
+  const samplers: Sampler[] = [
+    await bareHashing(scale),
+    {
+      name: 'sign-in',
+      sample: async () => [await operationsPerSecond(signIns, scale.loadSeconds)],
+    },
+    {
+      name: 'refresh',
+      sample: async () => {
+        const work: Work[] = [];
+        for (const [connection, account] of clients)
+          work.push(await refreshes(connection, account));
+        return [await operationsPerSecond(work, scale.loadSeconds)];
+      },
+    },
+  ];
+  const measurements = await interleave(samplers, scale.rounds);
+  for (const [connection] of clients) connection.close();
+  const bare = measurements[0]!.median;
+  const titles = ['bare argon2, as many at once as cores', 'sign-in by password', 'refresh'];
+  return {
+    kind: 'table',
+    head: [`${clients.length} clients`, 'per second', 'of bare argon2'],
+    rows: measurements.map((measured, index) => [
+      titles[index]!,
+      figure(measured.median),
+      times(measured.median / bare),
+    ]),
+    figures: { 'sign-in': measurements[1]!.median / bare },
+  };
+}
+
+/** The same comparison of a password that a sign-in makes, with nothing around it. */
+async function bareHashing({ loadSeconds }: Scale): Promise<Sampler> {
+  const { memoryKib, timeCost, parallelism } = loadConfig({ DATABASE_URL: 'postgres://unused' })
+    .auth.passwordHash;
+  const stored = await hash(PASSWORD, { memoryCost: memoryKib, timeCost, parallelism });
+  const compare = async () => {
+    if (!(await verify(stored, PASSWORD))) throw new WrongAnswer('argon2 knows no password');
+  };
+  const operation: Operation = { verify: compare, run: compare };
+  const work = Array.from({ length: availableParallelism() }, (): Work => () => operation);
+  return { name: 'argon2', sample: async () => [await operationsPerSecond(work, loadSeconds)] };
+}
+
+/** What a device does after a sign-in: each refresh with the token of the one before. */
+async function refreshes(connection: HttpConnection, account: Account): Promise<Work> {
+  let left = REFRESHES;
+  const ask = async (request: Buffer): Promise<string> => {
+    const { status, body } = await connection.send(request, true);
+    if (status !== 200) throw new WrongAnswer(`${status} ${body?.toString()}`);
+    return (JSON.parse(body!.toString()) as { refreshToken: string }).refreshToken;
+  };
+  let refreshToken = await ask(signInRequest(account.email, PASSWORD));
+  const refresh = async () => {
+    refreshToken = await ask(
+      encodeRequest({
+        method: 'POST',
+        path: `${API_PREFIX}/auth/refresh`,
+        headers: {},
+        body: JSON.stringify({ refreshToken }),
+      }),
+    );
+  };
+  return () => {
+    left -= 1;
+    return left >= 0 ? { verify: refresh, run: refresh } : undefined;
+  };
+}
+
+async function measureFlood({ scale, api, accounts }: Bench): Promise<Table> {
+  const health = await HttpConnection.open(api.host, api.port);
+  const request = { method: 'GET', path: `${API_PREFIX}/health`, headers: {} } as const;
+  const asked = prepareRequest(health, encodeRequest(request));
+  const connections: HttpConnection[] = [];
+  const signIns: Work[] = [];
+  for (let index = 0; index < SIGN_INS_AT_ONCE; index += 1) {
+    const connection = await HttpConnection.open(api.host, api.port);
+    // Spread, since only so many sign-ins of one account may be under way at once.
+    const { email } = accounts.others[index % accounts.others.length]!;
+    const operation = prepareRequest(connection, signInRequest(email, PASSWORD));
+    connections.push(connection);
+    signIns.push(() => operation);
+  }
+  await asked.verify();
+
+  const alone: number[] = [];
+  const beside: number[] = [];
+  for (let round = 0; round < scale.rounds; round += 1) {
+    alone.push(...(await timesUntil(asked, delay(scale.loadSeconds))));
+    beside.push(...(await timesUntil(asked, operationsPerSecond(signIns, scale.loadSeconds))));
+  }
+  for (const connection of [health, ...connections]) connection.close();
+  const p99 = quantile(beside, 0.99);
+  return {
+    kind: 'table',
+    head: ['GET /health, ms', 'p50', 'p99'],
+    rows: [
+      ['alone', figure(median(alone)), figure(quantile(alone, 0.99))],
+      ['beside the sign-ins', figure(median(beside)), figure(p99)],
+    ],
+    figures: { p99 },
+  };
+}
+
+const delay = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+async function timesUntil(operation: Operation, other: Promise<unknown>): Promise<number[]> {
+  let isOver = false;
+  const ending = other.finally(() => (isOver = true));
+  const found: number[] = [];
+  while (!isOver) {
+    const startedMs = performance.now();
+    await operation.run();
+    found.push(performance.now() - startedMs);
+    // Lets the answers to the sign-ins in, which share this process.
+    await new Promise(setImmediate);
+  }
+  await ending;
+  return found;
+}
+
+/** In turns and each address seldom, so that no limit by account is met. */
+async function compareAddresses({ scale, api, accounts }: Bench): Promise<Table> {
+  const connection = await HttpConnection.open(api.host, api.port);
+  const found = { known: [] as number[], unknown: [] as number[] };
+  for (let index = 0; index < scale.addressSamples; index += 1) {
+    const emails = {
+      known: accounts.others[index % accounts.others.length]!.email,
+      unknown: `${randomUUID()}@bench.example.com`,
+    };
+    for (const side of ['known', 'unknown'] as const) {
+      const request = signInRequest(emails[side], WRONG_PASSWORD);
+      const startedMs = performance.now();
+      await prepareRequest(connection, request, 401).run();
+      found[side].push(performance.now() - startedMs);
+    }
+  }
+  connection.close();
+  const row = (name: string, of: (values: readonly number[]) => number) => {
+    const [known, unknown] = [of(found.known), of(found.unknown)];
+    return [name, figure(known), figure(unknown), times(known / unknown)];
+  };
+  return {
+    kind: 'table',
+    head: ['refused sign-in, ms', 'known address', 'unknown address', 'ratio'],
+    rows: [row('median', median), row('p90', (values) => quantile(values, 0.9))],
+    figures: { ratio: median(found.known) / median(found.unknown) },
+  };
+}
+
+function signInRequest(email: string, password: string): Buffer {
+  return encodeRequest({
+    method: 'POST',
+    path: `${API_PREFIX}/auth/login`,
+    headers: {},
+    body: JSON.stringify({ email, password }),
+  });
+}
