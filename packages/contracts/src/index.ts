@@ -3,6 +3,7 @@ export * from './auth.js';
 export * from './errors.js';
 export * from './health.js';
 export * from './problem.js';
+export * from './sessions.js';
 export * from './sync/pull.js';
 export * from './sync/push.js';
 export * from './sync/record.js';

@@ -85,7 +85,10 @@ export class AuthController {
     summary: 'End this session',
     answers: [{ status: 204, description: 'The session has ended' }],
   })
-  async logout(@CurrentPrincipal() principal: Principal): Promise<void> {
-    await this.sessions.end(principal);
+  async logout(
+    @CurrentPrincipal() principal: Principal,
+    @CurrentClient() client: ClientInfo,
+  ): Promise<void> {
+    await this.sessions.end(principal, client);
   }
 }

@@ -12,6 +12,8 @@ import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
 import { ReauthenticationService } from './reauthentication.service.js';
 import { RefreshTokens } from './refresh-tokens.js';
+import { SessionEnds } from './session-ends.js';
+import { SessionsController } from './sessions.controller.js';
 import { SessionsRepository } from './sessions.repository.js';
 import { SessionsService } from './sessions.service.js';
 import { SignInService } from './sign-in.service.js';
@@ -19,7 +21,7 @@ import { SigningKeys } from './signing-keys.js';
 
 @Module({
   imports: [AuditModule, PassportModule, PasswordsModule, UsersModule],
-  controllers: [AuthController],
+  controllers: [AuthController, SessionsController],
   providers: [
     AccessTokens,
     AddressProofsService,
@@ -29,6 +31,7 @@ import { SigningKeys } from './signing-keys.js';
     PrincipalsService,
     ReauthenticationService,
     RefreshTokens,
+    SessionEnds,
     SessionsRepository,
     SessionsService,
     SignInService,

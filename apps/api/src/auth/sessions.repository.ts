@@ -6,6 +6,21 @@ import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 
 export type SessionRow = Session;
 
+/** A session as its user may see it. */
+export type ListedSession = Pick<
+  Session,
+  | 'id'
+  | 'deviceId'
+  | 'deviceName'
+  | 'platform'
+  | 'appVersion'
+  | 'ip'
+  | 'userAgent'
+  | 'createdAt'
+  | 'lastUsedAt'
+  | 'expiresAt'
+>;
+
 /** A session with what refreshing it needs to know. Times are those of the database's clock. */
 export interface RefreshableSession extends Session {
   readonly secondsSinceIssue: number;
@@ -52,8 +67,20 @@ export class SessionsRepository {
     return rows[0] ?? null;
   }
 
-  async deleteOfDevice(userId: string, deviceId: string): Promise<void> {
-    await this.prisma.session.deleteMany({ where: { userId, deviceId } });
+  /** Those that are still good, the one used last first. */
+  async list(userId: string): Promise<ListedSession[]> {
+    return this.prisma.$queryRaw`
+      SELECT id, device_id AS "deviceId", device_name AS "deviceName", platform, app_version AS "appVersion",
+             ip, user_agent AS "userAgent", created_at AS "createdAt", last_used_at AS "lastUsedAt",
+             expires_at AS "expiresAt"
+      FROM sessions WHERE user_id = ${userId}::uuid AND expires_at > now()
+      ORDER BY last_used_at DESC, id DESC`;
+  }
+
+  /** As all that delete: the ids of the sessions that are gone now. */
+  async deleteOfDevice(userId: string, deviceId: string): Promise<string[]> {
+    return this.idsOf(this.prisma.$queryRaw`
+      DELETE FROM sessions WHERE user_id = ${userId}::uuid AND device_id = ${deviceId}::uuid RETURNING id`);
   }
 
   async create(session: NewSession): Promise<Session> {
@@ -78,11 +105,12 @@ export class SessionsRepository {
   }
 
   /** Keeps this session and those used last, `limit` in all; expired ones go first. */
-  async deleteBeyond({ id, userId }: SessionRow, limit: number): Promise<void> {
-    await this.prisma.$executeRaw`
+  async deleteBeyond({ id, userId }: SessionRow, limit: number): Promise<string[]> {
+    return this.idsOf(this.prisma.$queryRaw`
       DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE user_id = ${userId}::uuid AND id <> ${id}::uuid
-        ORDER BY expires_at > now() DESC, last_used_at DESC, id DESC OFFSET ${limit - 1})`;
+        ORDER BY expires_at > now() DESC, last_used_at DESC, id DESC OFFSET ${limit - 1})
+      RETURNING id`);
   }
 
   async find(id: string): Promise<RefreshableSession | null> {
@@ -124,23 +152,24 @@ export class SessionsRepository {
     return rows.length > 0;
   }
 
-  async deleteAll(userId: string, exceptId?: string): Promise<void> {
-    await this.prisma.session.deleteMany({
-      where: { userId, ...(exceptId !== undefined && { NOT: { id: exceptId } }) },
-    });
+  async deleteAll(userId: string, exceptId?: string): Promise<string[]> {
+    return this.idsOf(this.prisma.$queryRaw`
+      DELETE FROM sessions
+      WHERE user_id = ${userId}::uuid AND id IS DISTINCT FROM ${exceptId ?? null}::uuid RETURNING id`);
   }
 
-  async delete(id: string): Promise<void> {
-    await this.prisma.session.deleteMany({ where: { id } });
+  async delete(userId: string, id: string): Promise<string[]> {
+    return this.idsOf(this.prisma.$queryRaw`
+      DELETE FROM sessions WHERE user_id = ${userId}::uuid AND id = ${id}::uuid RETURNING id`);
   }
 
-  /** False when the row is no longer as it was seen. */
-  async deleteAsSeen(seen: Rotation['seen']): Promise<boolean> {
-    const { id, refreshCounter, refreshConfirmed } = seen;
-    const { count } = await this.prisma.session.deleteMany({
-      where: { id, refreshCounter, refreshConfirmed },
-    });
-    return count > 0;
+  /** None when the row is no longer as it was seen. */
+  async deleteAsSeen(seen: Rotation['seen']): Promise<string[]> {
+    return this.idsOf(this.prisma.$queryRaw`
+      DELETE FROM sessions
+      WHERE id = ${seen.id}::uuid AND refresh_counter = ${seen.refreshCounter}
+        AND refresh_confirmed = ${seen.refreshConfirmed}
+      RETURNING id`);
   }
 
   /** Null when session or user is gone, expired or deactivated. */
@@ -164,6 +193,10 @@ export class SessionsRepository {
       where: { id, refreshCounter },
       data: { refreshConfirmed: true },
     });
+  }
+
+  private async idsOf(rows: Promise<Array<{ id: string }>>): Promise<string[]> {
+    return (await rows).map(({ id }) => id);
   }
 
   private get prisma(): Prisma.TransactionClient {

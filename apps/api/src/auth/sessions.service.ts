@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import type { Device } from '@rind/contracts';
+import type { Device, Session } from '@rind/contracts';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
@@ -8,8 +8,9 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
-import { PrincipalCache } from './principal-cache.js';
 import { RefreshTokens, type ParsedRefreshToken } from './refresh-tokens.js';
+import { type SessionEndReason, SessionEnds } from './session-ends.js';
+import { toSession } from './sessions.mapper.js';
 import {
   type RefreshableSession,
   type SessionRow,
@@ -20,6 +21,12 @@ import {
 export interface OpenSession {
   readonly session: SessionRow;
   readonly refreshToken: string;
+}
+
+/** Why sessions end, and on whose request; null where the server acts on its own. */
+interface Cause {
+  readonly reason?: SessionEndReason;
+  readonly client?: ClientInfo | null;
 }
 
 const SALT_BYTES = 16;
@@ -40,7 +47,7 @@ export class SessionsService {
     private readonly sessions: SessionsRepository,
     private readonly refreshTokens: RefreshTokens,
     private readonly rateLimits: RateLimits,
-    private readonly principals: PrincipalCache,
+    private readonly ends: SessionEnds,
   ) {}
 
   /** Signs a device in; replaces its earlier session. Joins a current transaction. */
@@ -49,7 +56,10 @@ export class SessionsService {
       const user = await this.sessions.lockUser(userId);
       if (!user) throw new DomainError('invalid_credentials');
       if (!user.isActive) throw new DomainError('account_deactivated');
-      if (device) await this.sessions.deleteOfDevice(userId, device.id);
+      if (device) {
+        const remove = () => this.sessions.deleteOfDevice(userId, device.id);
+        await this.ends.endOfLocked({ userId, reason: 'replaced', client }, remove);
+      }
       const session = await this.sessions.create({
         userId,
         device,
@@ -59,8 +69,9 @@ export class SessionsService {
         lifetimeDays: this.lifetime.ttlDays,
         now: user.now,
       });
-      await this.sessions.deleteBeyond(session, this.config.auth.sessionLimit);
-      this.database.afterCommit(() => this.principals.forgetUser(userId));
+      await this.ends.endOfLocked({ userId, reason: 'limit', client }, () =>
+        this.sessions.deleteBeyond(session, this.config.auth.sessionLimit),
+      );
       return this.opened(session);
     });
   }
@@ -94,15 +105,40 @@ export class SessionsService {
     return this.sessions.isYoungerThan(sessionId, RECENT_MINUTES);
   }
 
-  /** Ends the user's sessions, all but one where it is given. Joins a current transaction. */
-  async endAll(userId: string, exceptId?: string): Promise<void> {
-    await this.sessions.deleteAll(userId, exceptId);
-    this.database.afterCommit(() => this.principals.forgetUser(userId));
+  /** The devices that a user is signed in on; at most as many as `SESSION_LIMIT`. */
+  async list({ userId, sessionId }: Principal): Promise<Session[]> {
+    const rows = await this.sessions.list(userId);
+    return rows.map((row) => toSession(row, sessionId));
   }
 
-  async end({ sessionId, userId }: Principal): Promise<void> {
-    await this.sessions.delete(sessionId);
-    this.principals.forgetUser(userId);
+  /** Ends the user's sessions, all but one where it is given. Joins a current transaction. */
+  async endAll(
+    userId: string,
+    exceptId?: string,
+    { reason = 'credentials_changed', client = null }: Cause = {},
+  ): Promise<void> {
+    await this.ends.end({ userId, reason, client }, () =>
+      this.sessions.deleteAll(userId, exceptId),
+    );
+  }
+
+  /** The one that asks. */
+  async end({ sessionId, userId }: Principal, client: ClientInfo): Promise<void> {
+    await this.ends.end({ userId, reason: 'logout', client }, () =>
+      this.sessions.delete(userId, sessionId),
+    );
+  }
+
+  /** @throws DomainError `not_found`, also for a session of somebody else */
+  async endOne({ userId }: Principal, id: string, client: ClientInfo): Promise<void> {
+    const ended = await this.ends.end({ userId, reason: 'ended_by_user', client }, () =>
+      this.sessions.delete(userId, id),
+    );
+    if (ended === 0) throw new DomainError('not_found', { detail: 'There is no such session' });
+  }
+
+  async endOthers({ userId, sessionId }: Principal, client: ClientInfo): Promise<void> {
+    await this.endAll(userId, sessionId, { reason: 'ended_by_user', client });
   }
 
   private async findGenuine(presented: ParsedRefreshToken): Promise<RefreshableSession> {
@@ -136,10 +172,14 @@ export class SessionsService {
     }
     if (counter === session.refreshCounter - 1 && this.mayRepeat(session))
       return this.opened(session);
-    if (!(await this.sessions.deleteAsSeen(session))) return null;
-    this.principals.forgetUser(session.userId);
+    // Committed before the refusal is thrown, which would roll it back.
+    const { userId } = session;
+    const ended = await this.ends.end({ userId, reason: 'reuse', client }, () =>
+      this.sessions.deleteAsSeen(session),
+    );
+    if (ended === 0) return null;
     this.logger.warn(
-      { sessionId: session.id, userId: session.userId },
+      { sessionId: session.id, userId },
       'A refresh token was reused: session ended',
     );
     throw new DomainError('refresh_token_reused');
