@@ -7,10 +7,21 @@ import { createClient } from '@hey-api/openapi-ts';
 
 const committed = path.join(import.meta.dirname, 'src/generated');
 const document = path.join(import.meta.dirname, '../contracts/openapi.json');
+/** A browser adds cookies by itself; a client that knew the scheme would send each token twice. */
+const COOKIE_SCHEME = 'accessCookie';
+
+async function readDocument(): Promise<Record<string, unknown>> {
+  const json = await readFile(document, 'utf8');
+  return JSON.parse(json, (key, value: unknown) =>
+    key === 'security' && Array.isArray(value)
+      ? value.filter((scheme: object) => !(COOKIE_SCHEME in scheme))
+      : value,
+  ) as Record<string, unknown>;
+}
 
 async function generate(outputPath: string): Promise<void> {
   await createClient({
-    input: document,
+    input: await readDocument(),
     logs: { level: 'silent', file: false },
     output: { path: outputPath, module: { extension: '.js' }, tsConfigPath: null },
     plugins: [

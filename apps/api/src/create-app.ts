@@ -6,6 +6,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type SyncTable, syncTables } from '@rind/contracts';
 import { AppModule } from './app.module.js';
+import { CrossOriginRequests } from './auth/cookies/cross-origin-requests.js';
 import { LargeBodies } from './auth/large-bodies.js';
 import { PrincipalsService } from './auth/principals.service.js';
 import { serveDocument } from './openapi.js';
@@ -90,6 +91,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
   const proxyWatch = app.get(ProxyWatch);
   const principals = app.get(PrincipalsService);
   const largeBodies = app.get(LargeBodies);
+  const crossOriginRequests = app.get(CrossOriginRequests);
   let isClosing = false;
   // JSON is the only content that routes take; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
@@ -100,6 +102,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     reply.header('x-request-id', request.id);
     // Answers are about one user at one moment (protocol rule 14).
     reply.header('cache-control', 'no-store');
+    crossOriginRequests.check(request);
   });
   fastify.addHook('preClose', async () => {
     isClosing = true;

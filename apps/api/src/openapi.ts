@@ -4,13 +4,15 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import { errorCodes, type ErrorCode, Problem, syncTables } from '@rind/contracts';
 import { z } from 'zod';
 import { AppModule } from './app.module.js';
+import { ACCESS_COOKIE } from './auth/cookies/token-cookies.js';
 import { type Config, loadConfig } from './platform/config/config.js';
 import { PROBLEM_CODES } from './platform/http/api-route.decorator.js';
 import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { IS_PUBLIC } from './platform/http/public.decorator.js';
 import { version } from './platform/version.js';
 
-const SECURITY_SCHEME = 'accessToken';
+const BEARER_SCHEME = 'accessToken';
+const COOKIE_SCHEME = 'accessCookie';
 
 const codesOfEveryRoute: readonly ErrorCode[] = ['internal_error', 'service_unavailable'];
 const codesOfRoutesWithBody: readonly ErrorCode[] = [
@@ -57,12 +59,17 @@ function describe(app: NestFastifyApplication): OpenAPIObject {
     .setTitle('Rind API')
     .setDescription('Backend for offline-first apps: sign-in, users and WatermelonDB sync.')
     .setVersion(version)
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, SECURITY_SCHEME);
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, BEARER_SCHEME)
+    .addCookieAuth(
+      ACCESS_COOKIE,
+      { type: 'apiKey', in: 'cookie', description: 'For browsers, see `X-Token-Transport`' },
+      COOKIE_SCHEME,
+    );
   const document = SwaggerModule.createDocument(app, builder.build());
   for (const path of Object.values(document.paths)) {
     for (const method of ['get', 'post', 'put', 'patch', 'delete'] as const) {
       const operation = path[method];
-      if (operation) completeOperation(operation);
+      if (operation) completeOperation(operation, { isSafe: method === 'get' });
     }
   }
   document.components = {
@@ -75,15 +82,16 @@ function describe(app: NestFastifyApplication): OpenAPIObject {
 }
 
 /** Declares authentication, and a response for each status among the operation's problem codes. */
-function completeOperation(operation: Operation): void {
+function completeOperation(operation: Operation, { isSafe }: { isSafe: boolean }): void {
   const isPublic = operation[IS_PUBLIC] === true;
   delete operation[IS_PUBLIC];
-  operation.security = isPublic ? [] : [{ [SECURITY_SCHEME]: [] }];
+  operation.security = isPublic ? [] : [{ [BEARER_SCHEME]: [] }, { [COOKIE_SCHEME]: [] }];
   const isLimited = !operation.tags?.includes('health');
   const codes = [
     ...(operation[PROBLEM_CODES] ?? []),
     ...(isPublic ? [] : codesOfSignedInRoutes),
     ...(operation.requestBody ? codesOfRoutesWithBody : []),
+    ...(isSafe ? [] : (['cross_origin_refused'] as const)),
     ...(isLimited ? (['rate_limited'] as const) : []),
     ...codesOfEveryRoute,
   ];

@@ -51,7 +51,12 @@ export const LoginBody = z
 export type LoginBody = z.infer<typeof LoginBody>;
 
 export const RefreshBody = z
-  .object({ refreshToken: z.string().min(1).max(512) })
+  .object({
+    refreshToken: z.string().min(1).max(512).optional().meta({
+      description: 'Left out when tokens travel in cookies',
+    }),
+  })
+  .optional()
   .meta({ id: 'RefreshBody' });
 export type RefreshBody = z.infer<typeof RefreshBody>;
 

@@ -72,6 +72,14 @@ export const errorCodes = {
     meaning: 'The password is right, but an administrator deactivated the account.',
     action: 'Tell the user to contact the administrator.',
   },
+  cross_origin_refused: {
+    status: 403,
+    title: 'Cross-origin request refused',
+    meaning:
+      'A page of another origin tried to change something with the cookies of a signed-in user.',
+    action:
+      'Add the origin of your app to `CORS_ORIGINS`, or send the token as `Authorization: Bearer <token>`.',
+  },
   not_found: {
     status: 404,
     title: 'Not found',

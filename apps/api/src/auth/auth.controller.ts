@@ -1,5 +1,5 @@
-import { Body, Controller, Post } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Post, Req, Res } from '@nestjs/common';
+import { ApiBody, ApiTags } from '@nestjs/swagger';
 import {
   AuthResult,
   LoginBody,
@@ -8,12 +8,16 @@ import {
   RegisterBody,
   VerificationRequired,
 } from '@rind/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DomainError } from '../platform/errors/domain.error.js';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
 import { type ClientInfo, CurrentClient } from '../platform/http/client-info.decorator.js';
 import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
 import { Public } from '../platform/http/public.decorator.js';
 import { RateLimit } from '../platform/http/rate-limits/rate-limit.decorator.js';
+import { TokenCookies } from './cookies/token-cookies.js';
+import { AnswersTokens, asksForCookies } from './cookies/token-transport.js';
 import { SessionsService } from './sessions.service.js';
 import { SignInService } from './sign-in.service.js';
 
@@ -23,11 +27,13 @@ export class AuthController {
   constructor(
     private readonly signIn: SignInService,
     private readonly sessions: SessionsService,
+    private readonly cookies: TokenCookies,
   ) {}
 
   @Post('register')
   @Public()
   @RateLimit('auth')
+  @AnswersTokens()
   @ApiRoute({
     operationId: 'register',
     summary: 'Create an account and sign in',
@@ -51,6 +57,7 @@ export class AuthController {
   @Post('login')
   @Public()
   @RateLimit('auth')
+  @AnswersTokens()
   @ApiRoute({
     operationId: 'login',
     summary: 'Sign in by password',
@@ -66,17 +73,21 @@ export class AuthController {
 
   @Post('refresh')
   @Public()
+  @AnswersTokens()
   @ApiRoute({
     operationId: 'refresh',
     summary: 'Exchange a refresh token for new tokens',
+    description: 'The token is in the body, or in its cookie where tokens travel in cookies.',
     answers: [{ status: 200, description: 'New tokens', schema: AuthResult }],
     problems: ['validation_failed', 'refresh_token_invalid', 'refresh_token_reused'],
   })
+  @ApiBody({ required: false })
   refresh(
     @Body({ schema: RefreshBody }) body: RefreshBody,
+    @Req() request: FastifyRequest,
     @CurrentClient() client: ClientInfo,
   ): Promise<AuthResult> {
-    return this.signIn.refresh(body.refreshToken, client);
+    return this.signIn.refresh(this.refreshTokenOf(request, body), client);
   }
 
   @Post('logout')
@@ -88,7 +99,24 @@ export class AuthController {
   async logout(
     @CurrentPrincipal() principal: Principal,
     @CurrentClient() client: ClientInfo,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     await this.sessions.end(principal, client);
+    this.cookies.clear(request, reply);
+  }
+
+  /** Who does not ask for cookies has none: a script cannot have the token in one turned into a readable one. */
+  private refreshTokenOf(request: FastifyRequest, body: RefreshBody): string {
+    if (body?.refreshToken !== undefined) return body.refreshToken;
+    if (!asksForCookies(request)) {
+      const message = 'Required, unless tokens travel in cookies';
+      throw new DomainError('validation_failed', {
+        faults: [{ pointer: '/refreshToken', code: 'invalid_type', message }],
+      });
+    }
+    const token = this.cookies.refreshTokenOf(request);
+    if (token === null) throw new DomainError('refresh_token_invalid');
+    return token;
   }
 }

@@ -6,6 +6,8 @@ import { UsersModule } from '../users/users.module.js';
 import { AccessTokens } from './access-tokens.js';
 import { AddressProofsService } from './address-proofs.service.js';
 import { AuthController } from './auth.controller.js';
+import { CrossOriginRequests } from './cookies/cross-origin-requests.js';
+import { TokenCookies } from './cookies/token-cookies.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
 import { PrincipalCache } from './principal-cache.js';
@@ -25,6 +27,7 @@ import { SigningKeys } from './signing-keys.js';
   providers: [
     AccessTokens,
     AddressProofsService,
+    CrossOriginRequests,
     JwtStrategy,
     LargeBodies,
     PrincipalCache,
@@ -36,7 +39,8 @@ import { SigningKeys } from './signing-keys.js';
     SessionsService,
     SignInService,
     SigningKeys,
+    TokenCookies,
   ],
-  exports: [JwtStrategy, PrincipalsService],
+  exports: [JwtStrategy, PrincipalsService, TokenCookies],
 })
 export class AuthModule {}

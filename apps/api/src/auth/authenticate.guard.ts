@@ -7,6 +7,7 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { IS_PUBLIC } from '../platform/http/public.decorator.js';
 import { RATE_LIMIT, type RouteBudget } from '../platform/http/rate-limits/rate-limit.decorator.js';
+import { TokenCookies } from './cookies/token-cookies.js';
 import { accessTokenOf, JwtStrategy } from './jwt.strategy.js';
 import { PrincipalsService } from './principals.service.js';
 
@@ -26,6 +27,7 @@ export class AuthenticateGuard extends AuthGuard() {
   constructor(
     private readonly principals: PrincipalsService,
     private readonly reflector: Reflector,
+    private readonly cookies: TokenCookies,
     strategy: JwtStrategy,
   ) {
     super({ session: false, property: 'principal', defaultStrategy: strategy.name });
@@ -33,7 +35,7 @@ export class AuthenticateGuard extends AuthGuard() {
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const token = accessTokenOf(request);
+    const token = accessTokenOf(request, this.cookies);
     if (token === null || this.isForAnybody(context)) return true;
     request.principal = this.principals.findCached(token) ?? null;
     return request.principal !== null || Boolean(await super.canActivate(context));

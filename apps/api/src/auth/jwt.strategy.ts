@@ -6,15 +6,18 @@ import { Strategy, type StrategyOptionsWithRequest } from 'passport-jwt';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { AccessTokenClaims, TOKEN_AUDIENCE, TOKEN_ISSUER } from './access-tokens.js';
+import { TokenCookies } from './cookies/token-cookies.js';
 import { PrincipalsService } from './principals.service.js';
 import { SigningKeys } from './signing-keys.js';
 
 /** RFC 6750, section 2.1. passport-jwt's own extractor ignores what follows the token. */
 const BEARER = /^Bearer +([\w.~+/-]+=*)$/i;
 
-/** The access token of a request: `Authorization: Bearer` (RFC 6750), and nowhere else. */
-export function accessTokenOf(request: FastifyRequest): string | null {
-  return BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
+/** The access token of a request: `Authorization: Bearer` (RFC 6750); without that header, the cookie. */
+export function accessTokenOf(request: FastifyRequest, cookies: TokenCookies): string | null {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return cookies.accessTokenOf(request);
+  return BEARER.exec(authorization)?.[1] ?? null;
 }
 
 /**
@@ -31,9 +34,10 @@ export class JwtStrategy extends PassportStrategy(NamedStrategy) {
   constructor(
     keys: SigningKeys,
     private readonly principals: PrincipalsService,
+    private readonly cookies: TokenCookies,
   ) {
     const options: StrategyOptionsWithRequest = {
-      jwtFromRequest: accessTokenOf,
+      jwtFromRequest: (request: FastifyRequest) => accessTokenOf(request, cookies),
       algorithms: ['HS256'],
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,
@@ -48,7 +52,7 @@ export class JwtStrategy extends PassportStrategy(NamedStrategy) {
 
   async validate(request: FastifyRequest, payload: unknown): Promise<Principal> {
     const claims = AccessTokenClaims.safeParse(payload);
-    const token = accessTokenOf(request);
+    const token = accessTokenOf(request, this.cookies);
     if (!claims.success || token === null) throw new DomainError('unauthenticated');
     return this.principals.load(token, claims.data);
   }

@@ -5,6 +5,7 @@ import { enforce } from '../platform/http/rate-limits/enforce.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
 import { addressKey } from '../platform/http/client-address.js';
 import { AccessTokens } from './access-tokens.js';
+import { TokenCookies } from './cookies/token-cookies.js';
 import { accessTokenOf } from './jwt.strategy.js';
 import { PrincipalsService } from './principals.service.js';
 
@@ -18,11 +19,12 @@ export class LargeBodies {
     private readonly accessTokens: AccessTokens,
     private readonly principals: PrincipalsService,
     private readonly rateLimits: RateLimits,
+    private readonly cookies: TokenCookies,
   ) {}
 
   /** @throws DomainError `unauthenticated`, `access_token_expired`, `rate_limited` */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const token = accessTokenOf(request);
+    const token = accessTokenOf(request, this.cookies);
     const known = token === null ? undefined : this.principals.findCached(token);
     const session = known?.sessionId ?? this.sessionOf(token);
     if (session instanceof DomainError) {

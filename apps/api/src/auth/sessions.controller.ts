@@ -1,17 +1,22 @@
-import { Controller, Delete, Get, Param } from '@nestjs/common';
+import { Controller, Delete, Get, Param, Req, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { SessionList } from '@rind/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
 import { type ClientInfo, CurrentClient } from '../platform/http/client-info.decorator.js';
 import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
+import { TokenCookies } from './cookies/token-cookies.js';
 import { SessionsService } from './sessions.service.js';
 
 @ApiTags('auth')
 @Controller('auth/sessions')
 export class SessionsController {
-  constructor(private readonly sessions: SessionsService) {}
+  constructor(
+    private readonly sessions: SessionsService,
+    private readonly cookies: TokenCookies,
+  ) {}
 
   @Get()
   @ApiRoute({
@@ -35,8 +40,11 @@ export class SessionsController {
     @Param('id', { schema: z.uuid() }) id: string,
     @CurrentPrincipal() principal: Principal,
     @CurrentClient() client: ClientInfo,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     await this.sessions.endOne(principal, id, client);
+    if (id === principal.sessionId) this.cookies.clear(request, reply);
   }
 
   @Delete()

@@ -107,9 +107,12 @@ describe('routes', () => {
     });
 
     test('declares whether it needs a token', () => {
-      expect(operation.security).toEqual(isPublic ? [] : [{ accessToken: [] }]);
+      expect(operation.security).toEqual(
+        isPublic ? [] : [{ accessToken: [] }, { accessCookie: [] }],
+      );
       expect(committed.components.securitySchemes).toMatchObject({
         accessToken: { type: 'http', scheme: 'bearer' },
+        accessCookie: { type: 'apiKey', in: 'cookie', name: '__Host-rind_access' },
       });
     });
 
@@ -138,7 +141,8 @@ describe('routes', () => {
       const { content = {} } = operation.requestBody;
       expect(Object.keys(content)).toEqual(['application/json']);
       expect(content['application/json']?.schema.$ref).toMatch(/^#\/components\/schemas\/\w+$/);
-      expect(operation.requestBody.required).toBe(true);
+      // Where tokens travel in cookies, a refresh has nothing to say.
+      expect(operation.requestBody.required).toBe(operation.operationId !== 'refresh');
     });
 
     test('declares its parameters with a schema each', () => {

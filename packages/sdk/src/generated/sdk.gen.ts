@@ -83,14 +83,16 @@ export class RindApi extends HeyApiClient {
     
     /**
      * Exchange a refresh token for new tokens
+     *
+     * The token is in the body, or in its cookie where tokens travel in cookies.
      */
-    public refresh<ThrowOnError extends boolean = false>(options: Options<RefreshData, ThrowOnError>): RequestResult<RefreshResponses, RefreshErrors, ThrowOnError> {
-        return (options.client ?? this.client).post<RefreshResponses, RefreshErrors, ThrowOnError>({
+    public refresh<ThrowOnError extends boolean = false>(options?: Options<RefreshData, ThrowOnError>): RequestResult<RefreshResponses, RefreshErrors, ThrowOnError> {
+        return (options?.client ?? this.client).post<RefreshResponses, RefreshErrors, ThrowOnError>({
             url: '/api/v1/auth/refresh',
             ...options,
             headers: {
                 'Content-Type': 'application/json',
-                ...options.headers
+                ...options?.headers
             }
         });
     }

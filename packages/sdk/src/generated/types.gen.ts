@@ -182,7 +182,10 @@ export type PushWarning = {
 };
 
 export type RefreshBody = {
-    refreshToken: string;
+    /**
+     * Left out when tokens travel in cookies
+     */
+    refreshToken?: string;
 };
 
 export type RegisterBody = {
@@ -323,6 +326,12 @@ export type VerificationRequired = {
 
 export type LoginData = {
     body: LoginBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/login';
@@ -339,6 +348,8 @@ export type LoginErrors = {
     401: Problem;
     /**
      * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -395,6 +406,10 @@ export type LogoutErrors = {
      */
     401: Problem;
     /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
      * `rate_limited`: Too many requests
      */
     429: Problem;
@@ -420,7 +435,13 @@ export type LogoutResponses = {
 export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
 
 export type RefreshData = {
-    body: RefreshBody;
+    body?: RefreshBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/refresh';
@@ -437,6 +458,10 @@ export type RefreshErrors = {
      * `refresh_token_reused`: Refresh token reused
      */
     401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `payload_too_large`: Payload too large
      */
@@ -476,6 +501,12 @@ export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
 
 export type RegisterData = {
     body: RegisterBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/register';
@@ -486,6 +517,10 @@ export type RegisterErrors = {
      * `malformed_request`: Malformed request
      */
     400: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `email_already_used`: Email already used
      */
@@ -547,6 +582,10 @@ export type EndOtherSessionsErrors = {
      * `session_ended`: Session ended
      */
     401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `rate_limited`: Too many requests
      */
@@ -631,6 +670,10 @@ export type EndSessionErrors = {
      * `session_ended`: Session ended
      */
     401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `not_found`: Not found
      */
@@ -831,6 +874,10 @@ export type PushChangesErrors = {
      * `session_ended`: Session ended
      */
     401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `sync_conflict`: Sync conflict
      */
