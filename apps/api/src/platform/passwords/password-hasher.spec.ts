@@ -87,6 +87,20 @@ describe('hashing passwords', () => {
     expect(most).toBe(availableParallelism());
   });
 
+  test('when hundreds wait, the next is told to come back, and those before it are served', async () => {
+    const cheap = await argon2.hash(PASSWORD, { memoryCost: 256, timeCost: 2, parallelism: 1 });
+    calls.length = 0;
+    const inLine = Array.from({ length: availableParallelism() + 256 }, () =>
+      hasher.verify(cheap, PASSWORD),
+    );
+    const served = Promise.all(inLine);
+    const refused = { code: 'service_unavailable', retryAfterSeconds: 5 };
+    await expect(hasher.hash(PASSWORD)).rejects.toMatchObject(refused);
+    expect(new Set(await served)).toEqual(new Set([true]));
+    expect(calls).toHaveLength(inLine.length);
+    expect(await hasher.verify(hash, PASSWORD)).toBe(true);
+  });
+
   test('a refused hash takes no place from the next', async () => {
     const broken = Array.from({ length: availableParallelism() }, () =>
       hasher.verify('no hash', PASSWORD),

@@ -4,11 +4,19 @@ import { argon2id, hash, needsRehash, verify } from 'argon2';
 import pLimit from 'p-limit';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { DomainError } from '../errors/domain.error.js';
 
 /** More at once only adds waiting, and takes the cores from every other request. */
 const limit = pLimit(availableParallelism());
 
-/** argon2id hashes in PHC format. At most one at a time per core; further calls wait their turn. */
+/** Those before them take a few seconds; who waits longer has given up, or means no good. */
+const MAX_WAITING = 256;
+const RETRY_AFTER_SECONDS = 5;
+
+/**
+ * argon2id hashes in PHC format. At most one at a time per core; further calls wait their turn, as
+ * long as the line is not too long: then they are refused with `service_unavailable`.
+ */
 @Injectable()
 export class PasswordHasher {
   private readonly parameters;
@@ -21,7 +29,7 @@ export class PasswordHasher {
   }
 
   hash(password: string): Promise<string> {
-    return limit(() => hash(password, this.parameters));
+    return this.inTurn(() => hash(password, this.parameters));
   }
 
   /**
@@ -30,12 +38,19 @@ export class PasswordHasher {
    */
   async verify(passwordHash: string | null, password: string): Promise<boolean> {
     const subject = passwordHash ?? (await this.decoy);
-    const isMatch = await limit(() => verify(subject, password));
+    const isMatch = await this.inTurn(() => verify(subject, password));
     return isMatch && passwordHash !== null;
   }
 
   /** Whether the hash was made with other parameters than today's. */
   isOutdated(passwordHash: string): boolean {
     return needsRehash(passwordHash, this.parameters);
+  }
+
+  private async inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (limit.pendingCount >= MAX_WAITING) {
+      throw new DomainError('service_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    }
+    return limit(work);
   }
 }
