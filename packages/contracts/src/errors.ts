@@ -135,7 +135,8 @@ export const errorCodes = {
   rate_limited: {
     status: 429,
     title: 'Too many requests',
-    meaning: 'A rate limit was reached. The `RateLimit` headers say which one and when it ends.',
+    meaning:
+      'A rate limit was reached: the one that the `RateLimit` headers show, or one of the account or session that they do not.',
     action: 'Wait for the number of seconds in `Retry-After`, then repeat.',
   },
   internal_error: {

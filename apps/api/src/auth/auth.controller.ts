@@ -61,6 +61,8 @@ export class AuthController {
   @ApiRoute({
     operationId: 'login',
     summary: 'Sign in by password',
+    description:
+      'A password can be guessed 10 times a day for each account, and from then on once after each pause of 1, 2, 4, 8, then always 15 minutes (`rate_limited` with `Retry-After`). A right one ends that. Installations of the account that are signed in, and networks where one of them was last used, have attempts of their own.',
     answers: [{ status: 200, description: 'Signed in', schema: LoginResult }],
     problems: ['validation_failed', 'invalid_credentials', 'account_deactivated'],
   })

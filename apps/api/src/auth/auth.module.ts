@@ -8,8 +8,10 @@ import { AddressProofsService } from './address-proofs.service.js';
 import { AuthController } from './auth.controller.js';
 import { CrossOriginRequests } from './cookies/cross-origin-requests.js';
 import { TokenCookies } from './cookies/token-cookies.js';
+import { CredentialsService } from './credentials.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
+import { PasswordAttempts } from './password-attempts.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
 import { ReauthenticationService } from './reauthentication.service.js';
@@ -28,8 +30,10 @@ import { SigningKeys } from './signing-keys.js';
     AccessTokens,
     AddressProofsService,
     CrossOriginRequests,
+    CredentialsService,
     JwtStrategy,
     LargeBodies,
+    PasswordAttempts,
     PrincipalCache,
     PrincipalsService,
     ReauthenticationService,

@@ -3,6 +3,7 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { PasswordHasher } from '../platform/passwords/password-hasher.js';
 import { UsersService } from '../users/users.service.js';
+import { PasswordAttempts } from './password-attempts.js';
 import { SessionsService } from './sessions.service.js';
 
 /** What a caller offers to show that it is still its user who holds the device. */
@@ -20,17 +21,25 @@ export class ReauthenticationService {
     private readonly users: UsersService,
     private readonly sessions: SessionsService,
     private readonly hasher: PasswordHasher,
+    private readonly attempts: PasswordAttempts,
   ) {}
 
-  /** @throws DomainError `reauthentication_required`, `reauthentication_failed`, `session_ended` */
+  /**
+   * @throws DomainError `reauthentication_required`, `reauthentication_failed`, `rate_limited`,
+   *   `session_ended`
+   */
   async require(principal: Principal, { password }: Reauthentication): Promise<void> {
     if (password === undefined) {
       if (await this.sessions.isRecent(principal)) return;
       throw new DomainError('reauthentication_required');
     }
     const passwordHash = await this.users.findPasswordHash(principal.userId);
+    // By session, so that a stolen device uses up nobody's attempts but its own.
+    const attempted = { account: principal.userId, knownPlace: principal.sessionId };
+    await this.attempts.take(attempted);
     if (!(await this.hasher.verify(passwordHash, password))) {
       throw new DomainError('reauthentication_failed');
     }
+    await this.attempts.forget(attempted);
   }
 }

@@ -146,6 +146,14 @@ export class SessionsRepository {
     return rows[0] ?? null;
   }
 
+  /** Installations and addresses of the sessions that have not expired. */
+  async listPlaces(userId: string): Promise<Array<{ deviceId: string | null; ip: string | null }>> {
+    return this.prisma.session.findMany({
+      where: { userId, expiresAt: { gt: new Date() } },
+      select: { deviceId: true, ip: true },
+    });
+  }
+
   async isYoungerThan(id: string, minutes: number): Promise<boolean> {
     const rows = await this.prisma.$queryRaw<unknown[]>`
       SELECT FROM sessions WHERE id = ${id}::uuid AND created_at > now() - make_interval(mins => ${minutes})`;

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Device, Session } from '@rind/contracts';
+import { NIL } from 'uuid';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
+import { addressKey } from '../platform/http/client-address.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
@@ -98,6 +100,22 @@ export class SessionsService {
       session = await this.findGenuine(presented);
     }
     throw new DomainError('service_unavailable', { retryAfterSeconds: 1 });
+  }
+
+  /**
+   * The device or the network of a request, where a session of the user was last used on it. Costs
+   * the same for a user who does not exist.
+   */
+  async findKnownPlace(
+    userId: string | null,
+    device: Device | undefined,
+    { ip }: ClientInfo,
+  ): Promise<string | undefined> {
+    const places = await this.sessions.listPlaces(userId ?? NIL);
+    if (device && places.some(({ deviceId }) => deviceId === device.id)) return device.id;
+    const network = addressKey(ip);
+    const isKnown = places.some((place) => place.ip !== null && addressKey(place.ip) === network);
+    return isKnown ? network : undefined;
   }
 
   /** Whether the session was opened by a sign-in of the last 10 minutes. */

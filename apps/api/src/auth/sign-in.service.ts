@@ -7,6 +7,7 @@ import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import { PasswordHasher } from '../platform/passwords/password-hasher.js';
 import { UsersService } from '../users/users.service.js';
 import { AccessTokens } from './access-tokens.js';
+import { CredentialsService } from './credentials.service.js';
 import { toSignedInSession } from './sessions.mapper.js';
 import { type OpenSession, SessionsService } from './sessions.service.js';
 
@@ -27,6 +28,7 @@ export class SignInService {
     private readonly sessions: SessionsService,
     private readonly accessTokens: AccessTokens,
     private readonly hasher: PasswordHasher,
+    private readonly credentials: CredentialsService,
   ) {}
 
   /** @throws DomainError `email_already_used` */
@@ -45,17 +47,11 @@ export class SignInService {
   }
 
   /**
-   * An unknown address and a wrong password cost the same time and give the same answer.
-   *
-   * @throws DomainError `invalid_credentials`; `account_deactivated`, only for the right password
+   * @throws DomainError as `CredentialsService.check`; `account_deactivated`, only for the right
+   *   password
    */
   async login(body: LoginBody, client: ClientInfo): Promise<AuthResult> {
-    const account = await this.users.findCredentials(body.email);
-    const isMatch = await this.hasher.verify(account?.passwordHash ?? null, body.password);
-    if (!account || !isMatch) {
-      await this.recordRefusal(account?.userId ?? null, 'invalid_credentials', client);
-      throw new DomainError('invalid_credentials');
-    }
+    const account = await this.credentials.check(body, client);
     const { userId } = account;
     const admitted = await this.admit({ userId, method: 'password', device: body.device }, client);
     if (account.passwordHash && this.hasher.isOutdated(account.passwordHash)) {
@@ -78,7 +74,9 @@ export class SignInService {
         return this.toResult(opened);
       });
     } catch (error) {
-      if (error instanceof DomainError) await this.recordRefusal(userId, error.code, client);
+      if (error instanceof DomainError) {
+        await this.audit.record({ action: 'sign_in_refused', userId, reason: error.code }, client);
+      }
       throw error;
     }
   }
@@ -86,10 +84,6 @@ export class SignInService {
   /** @throws DomainError as `SessionsService.refresh` */
   async refresh(refreshToken: string, client: ClientInfo): Promise<AuthResult> {
     return this.toResult(await this.sessions.refresh(refreshToken, client));
-  }
-
-  private async recordRefusal(userId: string | null, reason: string, client: ClientInfo) {
-    await this.audit.record({ action: 'sign_in_refused', userId, reason }, client);
   }
 
   private async toResult({ session, refreshToken }: OpenSession): Promise<AuthResult> {

@@ -58,6 +58,8 @@ export class RindApi extends HeyApiClient {
     
     /**
      * Sign in by password
+     *
+     * A password can be guessed 10 times a day for each account, and from then on once after each pause of 1, 2, 4, 8, then always 15 minutes (`rate_limited` with `Retry-After`). A right one ends that. Installations of the account that are signed in, and networks where one of them was last used, have attempts of their own.
      */
     public login<ThrowOnError extends boolean = false>(options: Options<LoginData, ThrowOnError>): RequestResult<LoginResponses, LoginErrors, ThrowOnError> {
         return (options.client ?? this.client).post<LoginResponses, LoginErrors, ThrowOnError>({

@@ -1,13 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import {
-  type RateLimiterAbstract,
-  RateLimiterMemory,
-  RateLimiterPostgres,
-  RateLimiterRes,
-} from 'rate-limiter-flexible';
+import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Config } from '../../config/config.js';
 import { InjectConfig } from '../../config/config.module.js';
 import { Database } from '../../database/database.js';
+import { exactLimiter } from './exact-limiter.js';
 
 const WINDOW_SECONDS = 60;
 const REFRESHES_PER_MINUTE = 10;
@@ -38,7 +34,14 @@ export class RateLimits {
       user: inMemory('user', userPerMinute),
       sync: inMemory('sync', syncPerMinute),
       refresh: inMemory('refresh', REFRESHES_PER_MINUTE),
-      auth: inPostgres('auth', authPerMinute, database),
+      auth:
+        authPerMinute === 0
+          ? null
+          : exactLimiter(database, {
+              name: 'auth',
+              points: authPerMinute,
+              durationSeconds: WINDOW_SECONDS,
+            }),
     };
   }
 
@@ -67,25 +70,6 @@ function inMemory(budget: Budget, points: number): RateLimiterAbstract | null {
   return points === 0
     ? null
     : new RateLimiterMemory({ keyPrefix: budget, points, duration: WINDOW_SECONDS });
-}
-
-function inPostgres(
-  budget: Budget,
-  points: number,
-  database: Database,
-): RateLimiterAbstract | null {
-  return points === 0
-    ? null
-    : new RateLimiterPostgres({
-        storeClient: database,
-        storeType: 'pool',
-        tableName: 'rate_limits',
-        // The migrations create it.
-        tableCreated: true,
-        keyPrefix: budget,
-        points,
-        duration: WINDOW_SECONDS,
-      });
 }
 
 function stateOf(
