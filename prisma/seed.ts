@@ -20,7 +20,7 @@ Environment (also read from .env):
 Refused with NODE_ENV=production: the password of its users is public.
 `;
 
-const PASSWORD = 'demo password for Rind';
+const PASSWORD = 'demo password for everybody';
 const DAY_MS = 86_400_000;
 /** The day on which the demonstration's records were made. */
 const BEGIN_MS = Date.UTC(2026, 0, 1);

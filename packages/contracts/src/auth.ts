@@ -10,13 +10,15 @@ const Email = z
   .pipe(z.email().max(254))
   .meta({ example: 'ada@example.com' });
 
-/** NFKC, so that the same password typed on two keyboards is the same (RFC 8265). */
-const NewPassword = z
-  .string()
-  .normalize('NFKC')
-  .min(10)
-  .max(128)
-  .meta({ description: '10 to 128 characters', example: 'correct horse battery' });
+/**
+ * NFKC, so that the same password typed on two keyboards is the same (RFC 8265). The server refuses
+ * those that are easily guessed: its list is too large for clients.
+ */
+const NewPassword = z.string().normalize('NFKC').min(10).max(128).meta({
+  description:
+    '10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".',
+  example: 'correct horse battery',
+});
 
 /** Lengths are not checked on sign-in: rules for new passwords may have changed since it was set. */
 const Password = z.string().normalize('NFKC').min(1).max(1024);

@@ -43,4 +43,10 @@ export class CredentialsService {
       throw error;
     }
   }
+
+  /** Where the hash was made with other parameters than today's. */
+  async renewHash(account: { userId: string; passwordHash: string | null }, password: string) {
+    if (!account.passwordHash || !this.hasher.isOutdated(account.passwordHash)) return;
+    await this.users.replacePasswordHash(account, await this.hasher.hash(password));
+  }
 }

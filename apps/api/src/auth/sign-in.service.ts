@@ -4,7 +4,7 @@ import { AuditService } from '../audit/audit.service.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
-import { PasswordHasher } from '../platform/passwords/password-hasher.js';
+import { NewPasswords } from '../platform/passwords/new-passwords.js';
 import { UsersService } from '../users/users.service.js';
 import { AccessTokens } from './access-tokens.js';
 import { CredentialsService } from './credentials.service.js';
@@ -27,13 +27,13 @@ export class SignInService {
     private readonly users: UsersService,
     private readonly sessions: SessionsService,
     private readonly accessTokens: AccessTokens,
-    private readonly hasher: PasswordHasher,
     private readonly credentials: CredentialsService,
+    private readonly newPasswords: NewPasswords,
   ) {}
 
-  /** @throws DomainError `email_already_used` */
+  /** @throws DomainError `email_already_used`; `validation_failed` for a password that is easily guessed */
   async register(body: RegisterBody, client: ClientInfo): Promise<AuthResult> {
-    const passwordHash = await this.hasher.hash(body.password);
+    const passwordHash = await this.newPasswords.hash(body);
     return this.database.transaction(async () => {
       const userId = await this.users.create({
         email: body.email,
@@ -54,9 +54,7 @@ export class SignInService {
     const account = await this.credentials.check(body, client);
     const { userId } = account;
     const admitted = await this.admit({ userId, method: 'password', device: body.device }, client);
-    if (account.passwordHash && this.hasher.isOutdated(account.passwordHash)) {
-      await this.users.replacePasswordHash(account, await this.hasher.hash(body.password));
-    }
+    await this.credentials.renewHash(account, body.password);
     return admitted;
   }
 

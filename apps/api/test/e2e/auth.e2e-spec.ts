@@ -145,6 +145,19 @@ describe('registering', () => {
     expect(await getMe(body.accessToken)).toMatchObject({ status: 200, body: body.user });
   });
 
+  test.each([
+    ['Password2026', 'password_common'],
+    ['my name is lovelace', 'password_contains_email'],
+    ['open sesame, Rind', 'password_contains_app_name'],
+  ])('%s is refused, with a pointer: %s', async (password, code) => {
+    const email = 'lovelace@example.com';
+    const { status, body } = await register({ email, password });
+    expect([status, body.code]).toEqual([422, 'validation_failed']);
+    expect(body.errors).toEqual([{ pointer: '/password', code, message: expect.any(String) }]);
+    const { rows } = await rind.sql.query('SELECT FROM users WHERE email = $1', [email]);
+    expect(rows).toHaveLength(0);
+  });
+
   test('an address in other letter case is the same address', async () => {
     const email = newEmail();
     expect((await register({ email })).status).toBe(201);
@@ -617,7 +630,7 @@ describe('input that breaks the schema', () => {
   });
 
   test.each([10, 128])('a password of %i characters is accepted', async (length) => {
-    const [email, password] = [newEmail(), 'x'.repeat(length)];
+    const [email, password] = [newEmail(), `${'x'.repeat(length - 1)}y`];
     expect((await register({ email, password })).status).toBe(201);
     expect((await login({ email, password })).status).toBe(200);
   });

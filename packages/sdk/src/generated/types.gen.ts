@@ -194,7 +194,7 @@ export type RegisterBody = {
     email: string;
     language?: 'de' | 'en';
     /**
-     * 10 to 128 characters
+     * 10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".
      */
     password: string;
 };

@@ -1,5 +1,9 @@
 import { Module } from '@nestjs/common';
+import { NewPasswords } from './new-passwords.js';
 import { PasswordHasher } from './password-hasher.js';
 
-@Module({ providers: [PasswordHasher], exports: [PasswordHasher] })
+@Module({
+  providers: [NewPasswords, PasswordHasher],
+  exports: [NewPasswords, PasswordHasher],
+})
 export class PasswordsModule {}
