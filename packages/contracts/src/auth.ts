@@ -3,7 +3,7 @@ import { line } from './text.js';
 import { DisplayName, Language, User } from './users.js';
 
 /** Addresses are compared and stored in lower case. */
-const Email = z
+export const Email = z
   .string()
   .trim()
   .toLowerCase()

@@ -16,6 +16,13 @@ export const errorCodes = {
       'The request could not be read: its body is not valid JSON or not whole, or a part of it is not valid HTTP.',
     action: 'Fix the client. Repeating the request will not help.',
   },
+  oauth_flow_invalid: {
+    status: 400,
+    title: 'Sign-in at the provider not recognised',
+    meaning:
+      'A browser came back from a provider, but this server did not send it there, or more than 10 minutes ago, or it came back before.',
+    action: 'Let the user start again. The browser must accept cookies.',
+  },
   unauthenticated: {
     status: 401,
     title: 'Authentication required',
@@ -40,6 +47,20 @@ export const errorCodes = {
     meaning:
       'The address is not registered, or the password is wrong; the answer does not tell which.',
     action: 'Let the user try again.',
+  },
+  oauth_code_invalid: {
+    status: 401,
+    title: 'Code invalid',
+    meaning:
+      'The code is unknown, older than 60 seconds or used already, or `codeVerifier` does not belong to it.',
+    action: 'Let the user sign in again.',
+  },
+  oauth_token_invalid: {
+    status: 401,
+    title: 'Token of the provider invalid',
+    meaning:
+      "The provider's token is not genuine, has expired, is for another app, or does not carry the nonce.",
+    action: 'Sign in at the provider again, with a new nonce.',
   },
   refresh_token_invalid: {
     status: 401,
@@ -66,6 +87,18 @@ export const errorCodes = {
     meaning: 'The password that came with the request is wrong, or the account has none.',
     action: 'Let the user try again. The session goes on.',
   },
+  oauth_denied: {
+    status: 403,
+    title: 'Sign-in declined',
+    meaning: 'The user declined at the provider. Comes as `error` in the return address.',
+    action: 'Offer the ways to sign in again.',
+  },
+  oauth_email_missing: {
+    status: 403,
+    title: 'No address from the provider',
+    meaning: 'The provider gave no e-mail address, and an account needs one.',
+    action: 'Ask the user to share the address, or offer another way to sign in.',
+  },
   account_deactivated: {
     status: 403,
     title: 'Account deactivated',
@@ -91,6 +124,19 @@ export const errorCodes = {
     title: 'Email already used',
     meaning: 'An account with this address exists.',
     action: 'Offer to sign in instead.',
+  },
+  oauth_email_unverified: {
+    status: 409,
+    title: 'Address not verified by the provider',
+    meaning:
+      'An account with this address exists, and the provider does not say that it verified the address.',
+    action: 'Let the user sign in to that account the way they did before.',
+  },
+  last_sign_in_method: {
+    status: 409,
+    title: 'Last way to sign in',
+    meaning: 'Without this identity nobody could sign in to the account any more.',
+    action: 'Set a password first, or link another identity.',
   },
   sync_conflict: {
     status: 409,
@@ -132,6 +178,12 @@ export const errorCodes = {
       'With `SYNC_STRICT=true` a push whose records would be repaired or left out is refused as a whole. `errors` points at each fault.',
     action: 'Fix the app. With `SYNC_STRICT=false` the same push is repaired and accepted.',
   },
+  return_url_not_allowed: {
+    status: 422,
+    title: 'Return address not allowed',
+    meaning: '`returnTo` is not one of the addresses that the server is configured with.',
+    action: 'Use one of `OAUTH_RETURN_URLS`, letter for letter.',
+  },
   rate_limited: {
     status: 429,
     title: 'Too many requests',
@@ -145,6 +197,13 @@ export const errorCodes = {
     meaning:
       'The server failed in a way it did not foresee. The cause is in its log under `requestId`.',
     action: 'Repeat later; if it persists, report the `requestId`.',
+  },
+  oauth_failed: {
+    status: 502,
+    title: 'Provider failed',
+    meaning:
+      'The provider could not be reached, or answered with something other than a sign-in. The cause is in the log.',
+    action: 'Let the user try again later.',
   },
   service_unavailable: {
     status: 503,

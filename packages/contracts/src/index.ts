@@ -11,3 +11,4 @@ export * from './sync/registry.js';
 export * from './sync/schema.js';
 export * from './sync/table.js';
 export * from './users.js';
+export * from './oauth.js';

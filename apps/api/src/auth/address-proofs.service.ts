@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../platform/database/database.js';
 import { UsersService } from '../users/users.service.js';
+import { IdentitiesRepository } from './oauth/identities.repository.js';
+import { OAuthFlowsRepository } from './oauth/oauth-flows.repository.js';
 import { SessionsService } from './sessions.service.js';
 
 /**
@@ -13,17 +15,23 @@ export class AddressProofsService {
     private readonly database: Database,
     private readonly users: UsersService,
     private readonly sessions: SessionsService,
+    private readonly identities: IdentitiesRepository,
+    private readonly oauthFlows: OAuthFlowsRepository,
   ) {}
 
   /**
    * Marks the address as verified. When it never was before, everything that the account was set up
-   * with goes: password and sessions. Joins a current transaction.
+   * with goes: password, sessions, identities, and codes that would still become sessions. Joins a
+   * current transaction.
    */
   async prove(userId: string): Promise<void> {
     await this.database.transaction(async () => {
       if (!(await this.users.markEmailVerified(userId))) return;
       await this.users.removePassword(userId);
       await this.sessions.endAll(userId);
+      // In this order: a sign-in under way holds its identity, and may still leave a code.
+      await this.identities.deleteAll(userId);
+      await this.oauthFlows.deleteCodesOf(userId);
     });
   }
 }

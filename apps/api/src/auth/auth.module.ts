@@ -12,6 +12,16 @@ import { CredentialsService } from './credentials.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
 import { PasswordAttempts } from './password-attempts.js';
+import { FlowCookie } from './oauth/flow-cookie.js';
+import { IdentitiesController } from './oauth/identities.controller.js';
+import { IdentitiesRepository } from './oauth/identities.repository.js';
+import { IdentitiesService } from './oauth/identities.service.js';
+import { OAuthAccountsService } from './oauth/oauth-accounts.service.js';
+import { OAuthFlowsRepository } from './oauth/oauth-flows.repository.js';
+import { OAuthFlowsService } from './oauth/oauth-flows.service.js';
+import { OAuthProviders } from './oauth/oauth-providers.js';
+import { OAuthSignInService } from './oauth/oauth-sign-in.service.js';
+import { OAuthController } from './oauth/oauth.controller.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
 import { ReauthenticationService } from './reauthentication.service.js';
@@ -25,7 +35,7 @@ import { SigningKeys } from './signing-keys.js';
 
 @Module({
   imports: [AuditModule, PassportModule, PasswordsModule, UsersModule],
-  controllers: [AuthController, SessionsController],
+  controllers: [AuthController, IdentitiesController, OAuthController, SessionsController],
   providers: [
     AccessTokens,
     AddressProofsService,
@@ -34,6 +44,16 @@ import { SigningKeys } from './signing-keys.js';
     JwtStrategy,
     LargeBodies,
     PasswordAttempts,
+    FlowCookie,
+    IdentitiesRepository,
+    IdentitiesService,
+    JwtStrategy,
+    LargeBodies,
+    OAuthAccountsService,
+    OAuthFlowsRepository,
+    OAuthFlowsService,
+    OAuthProviders,
+    OAuthSignInService,
     PrincipalCache,
     PrincipalsService,
     ReauthenticationService,

@@ -1,5 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { AuthResult, Device, LoginBody, RegisterBody } from '@rind/contracts';
+import type {
+  AuthResult,
+  Device,
+  LoginBody,
+  OAuthProviderName,
+  RegisterBody,
+} from '@rind/contracts';
 import { AuditService } from '../audit/audit.service.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
@@ -14,7 +20,7 @@ import { type OpenSession, SessionsService } from './sessions.service.js';
 /** Somebody who has shown whose account it is. */
 export interface SignIn {
   readonly userId: string;
-  readonly method: 'password';
+  readonly method: 'password' | `oauth:${OAuthProviderName}`;
   readonly device: Device | undefined;
 }
 

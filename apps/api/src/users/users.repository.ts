@@ -10,7 +10,8 @@ export interface NewUser {
   readonly email: string;
   readonly displayName: string;
   readonly language: Language;
-  readonly passwordHash: string;
+  /** Null for who signs in by other means. */
+  readonly passwordHash: string | null;
 }
 
 export interface Credentials {

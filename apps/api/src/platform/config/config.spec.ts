@@ -216,3 +216,60 @@ describe('CORS_ORIGINS', () => {
     },
   );
 });
+
+describe('sign-in with a provider', () => {
+  const google = { OAUTH_GOOGLE_ID: 'id', OAUTH_GOOGLE_SECRET: 'secret' };
+
+  test('is off', () => {
+    expect(loadConfig(development).oauth).toEqual({
+      publicUrl: 'http://localhost:3000',
+      returnUrls: [],
+      google: false,
+    });
+  });
+
+  test('is on once its settings are there', () => {
+    const OAUTH_RETURN_URLS = 'com.example.app:/signed-in, https://app.example.com/';
+    const { oauth } = loadConfig({
+      ...development,
+      ...google,
+      OAUTH_RETURN_URLS,
+      PUBLIC_URL: 'https://api.example.com/',
+    });
+    expect(oauth).toEqual({
+      publicUrl: 'https://api.example.com',
+      returnUrls: ['com.example.app:/signed-in', 'https://app.example.com/'],
+      google: {
+        issuer: 'https://accounts.google.com',
+        clientId: 'id',
+        clientSecret: 'secret',
+        nativeClientIds: [],
+      },
+    });
+  });
+
+  test.each<[NodeJS.ProcessEnv, string]>([
+    [{ OAUTH_GOOGLE_ID: 'id' }, 'OAUTH_GOOGLE_SECRET: is needed with OAUTH_GOOGLE_ID'],
+    [{ OAUTH_GOOGLE_SECRET: 'x' }, 'OAUTH_GOOGLE_ID: is needed with OAUTH_GOOGLE_SECRET'],
+    [{ OAUTH_GOOGLE_ISSUER: 'http://id.example' }, 'OAUTH_GOOGLE_ISSUER: must be https, or http'],
+    [{ PUBLIC_URL: 'http://api.example.com' }, 'PUBLIC_URL: must be https, or http on localhost'],
+    [{ OAUTH_RETURN_URLS: '/signed-in' }, 'OAUTH_RETURN_URLS: must be a list of addresses'],
+  ])('refuses %j', (environment, sentence) => {
+    expect(problemsOf({ ...development, ...environment })).toEqual([
+      expect.stringContaining(sentence),
+    ]);
+  });
+
+  test('takes secrets over TLS only in production', () => {
+    const OAUTH_GOOGLE_ISSUER = 'http://localhost:4000';
+    const environment = { ...google, OAUTH_GOOGLE_ISSUER, PUBLIC_URL: 'http://localhost' };
+    expect(problemsOf({ ...development, ...environment })).toEqual([]);
+    expect(problemsOf({ ...production, ...environment })).toEqual([
+      expect.stringContaining('PUBLIC_URL: '),
+      expect.stringContaining('OAUTH_GOOGLE_ISSUER: '),
+    ]);
+    expect(problemsOf({ ...production, ...google })).toEqual([
+      expect.stringContaining('PUBLIC_URL: must be set'),
+    ]);
+  });
+});

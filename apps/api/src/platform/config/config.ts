@@ -40,6 +40,24 @@ function isOrigin(text: string): boolean {
 }
 
 /**
+ * An address that secrets are sent to, so only over TLS; plain HTTP where they do not leave the
+ * machine.
+ */
+const ServerUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine((url) => new URL(url).protocol === 'https:' || isLoopback(url), {
+    error: 'must be https, or http on localhost',
+  });
+
+const Urls = List.pipe(z.array(z.url({ error: 'must be a list of addresses' })));
+
+const isHttps = (url: string | undefined): boolean => url?.startsWith('https:') === true;
+
+function isLoopback(url: string): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
+}
+
+/**
  * A hop count or a list of CIDRs. Never `true`: that would believe any address a caller writes
  * into `X-Forwarded-For`.
  */
@@ -98,6 +116,12 @@ const Environment = z.object({
   REFRESH_REUSE_WINDOW_SECONDS: z.coerce.number().int().min(0).max(3600).default(30),
   SESSION_MAX_DAYS: Days.default(90),
   SESSION_LIMIT: z.coerce.number().int().min(1).max(1000).default(20),
+  PUBLIC_URL: ServerUrl.optional(),
+  OAUTH_RETURN_URLS: Urls.default([]),
+  OAUTH_GOOGLE_ID: z.string().optional(),
+  OAUTH_GOOGLE_SECRET: Secret.optional(),
+  OAUTH_GOOGLE_NATIVE_IDS: List.default([]),
+  OAUTH_GOOGLE_ISSUER: ServerUrl.default('https://accounts.google.com'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
   DOCS_ENABLED: Flag.optional(),
@@ -112,11 +136,13 @@ const Environment = z.object({
   RATE_LIMIT_AUTH_PER_MINUTE: PerMinute.default(10),
 });
 
+type EnvironmentName = keyof z.infer<typeof Environment>;
+
 /** Names of all variables that are read. */
 export const environmentNames = Object.keys(Environment.shape);
 
 interface ProductionRule {
-  readonly name: keyof z.infer<typeof Environment>;
+  readonly name: EnvironmentName;
   readonly isBroken: (env: z.infer<typeof Environment>) => boolean;
   readonly message: string;
 }
@@ -149,13 +175,43 @@ const productionRules: readonly ProductionRule[] = [
       'must not exceed 1h in production: an access token outlives its session by up to this time',
   },
   {
+    name: 'PUBLIC_URL',
+    isBroken: (env) => env.OAUTH_GOOGLE_ID !== undefined && !isHttps(env.PUBLIC_URL),
+    message:
+      'must be set to an https address in production, for providers to send browsers back to',
+  },
+  {
+    name: 'OAUTH_GOOGLE_ISSUER',
+    isBroken: (env) => !isHttps(env.OAUTH_GOOGLE_ISSUER),
+    message: 'must be https in production',
+  },
+  {
     name: 'CORS_ORIGINS',
     isBroken: (env) => env.CORS_ORIGINS.includes('*'),
     message: 'must list origins in production, not *',
   },
 ];
 
-const ProductionSafe = Environment.superRefine(
+/** Settings that are of no use without each other. */
+const settingsTogether: ReadonlyArray<readonly EnvironmentName[]> = [
+  ['OAUTH_GOOGLE_ID', 'OAUTH_GOOGLE_SECRET'],
+];
+
+const Complete = Environment.superRefine(
+  (env, context) => {
+    for (const names of settingsTogether) {
+      if (names.every((name) => env[name] === undefined)) continue;
+      const missing = names.filter((name) => env[name] === undefined);
+      for (const name of missing) {
+        const others = names.filter((other) => other !== name).join(', ');
+        context.addIssue({ code: 'custom', path: [name], message: `is needed with ${others}` });
+      }
+    }
+  },
+  { when: () => true },
+);
+
+const ProductionSafe = Complete.superRefine(
   (env, context) => {
     if (env.NODE_ENV !== 'production') return;
     for (const { name, isBroken, message } of productionRules) {
@@ -229,6 +285,20 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       refreshReuseWindowSeconds: env.REFRESH_REUSE_WINDOW_SECONDS,
       sessionMaxDays: env.SESSION_MAX_DAYS,
       sessionLimit: env.SESSION_LIMIT,
+    },
+    oauth: {
+      /** Where browsers reach this server, without a slash at the end. */
+      publicUrl: (env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).replace(/\/+$/, ''),
+      /** Where a browser may be sent with a code; exactly these. */
+      returnUrls: env.OAUTH_RETURN_URLS,
+      google: env.OAUTH_GOOGLE_ID !== undefined &&
+        env.OAUTH_GOOGLE_SECRET !== undefined && {
+          issuer: env.OAUTH_GOOGLE_ISSUER,
+          clientId: env.OAUTH_GOOGLE_ID,
+          clientSecret: env.OAUTH_GOOGLE_SECRET,
+          /** Of native apps, whose id tokens are accepted, too. */
+          nativeClientIds: env.OAUTH_GOOGLE_NATIVE_IDS,
+        },
     },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
     sync: {

@@ -1,0 +1,66 @@
+import { Injectable } from '@nestjs/common';
+import { violatesIndex } from '../../platform/database/database-errors.js';
+import { Database } from '../../platform/database/database.js';
+import type { OAuthIdentity, Prisma } from '../../platform/database/generated/client.js';
+
+interface NewIdentity {
+  readonly userId: string;
+  readonly provider: string;
+  readonly subject: string;
+  readonly email: string | null;
+}
+
+/** Somebody else was first, in this very moment. */
+export class IdentityTakenError extends Error {
+  override readonly name = 'IdentityTakenError';
+}
+
+@Injectable()
+export class IdentitiesRepository {
+  constructor(private readonly database: Database) {}
+
+  /**
+   * Whose it is. Holds the row to the end of the transaction, so that what is done for the identity
+   * is done before it goes, or not at all.
+   */
+  async lockUserId(provider: string, subject: string): Promise<string | null> {
+    const rows = await this.prisma.$queryRaw<Array<{ userId: string }>>`
+      SELECT user_id AS "userId" FROM oauth_identities
+      WHERE provider = ${provider} AND subject = ${subject} FOR UPDATE`;
+    return rows[0]?.userId ?? null;
+  }
+
+  /** @throws IdentityTakenError */
+  async create(identity: NewIdentity): Promise<void> {
+    try {
+      await this.prisma.oAuthIdentity.create({ data: identity });
+    } catch (error) {
+      if (violatesIndex(error, 'oauth_identities_provider_subject_key')) {
+        throw new IdentityTakenError('The identity was linked meanwhile', { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  async list(userId: string): Promise<OAuthIdentity[]> {
+    return this.prisma.oAuthIdentity.findMany({ where: { userId }, orderBy: { id: 'asc' } });
+  }
+
+  /** All of the user's, held to the end of the transaction: of two removals, the second sees what the first left. */
+  async lockAll(userId: string): Promise<Array<Pick<OAuthIdentity, 'id' | 'provider'>>> {
+    return this.prisma.$queryRaw`
+      SELECT id, provider FROM oauth_identities WHERE user_id = ${userId}::uuid ORDER BY id FOR UPDATE`;
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.prisma.oAuthIdentity.deleteMany({ where: { id } });
+  }
+
+  async deleteAll(userId: string): Promise<void> {
+    await this.prisma.oAuthIdentity.deleteMany({ where: { userId } });
+  }
+
+  private get prisma(): Prisma.TransactionClient {
+    return this.database.prisma;
+  }
+}

@@ -1,0 +1,40 @@
+import { Injectable } from '@nestjs/common';
+import type { IdentityList } from '@rind/contracts';
+import { AuditService } from '../../audit/audit.service.js';
+import { Database } from '../../platform/database/database.js';
+import { DomainError } from '../../platform/errors/domain.error.js';
+import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
+import type { Principal } from '../../platform/http/principal.js';
+import { UsersService } from '../../users/users.service.js';
+import { toIdentity } from './identities.mapper.js';
+import { IdentitiesRepository } from './identities.repository.js';
+
+/** The accounts elsewhere that sign a user in. */
+@Injectable()
+export class IdentitiesService {
+  constructor(
+    private readonly audit: AuditService,
+    private readonly database: Database,
+    private readonly users: UsersService,
+    private readonly identities: IdentitiesRepository,
+  ) {}
+
+  async list({ userId }: Principal): Promise<IdentityList> {
+    const rows = await this.identities.list(userId);
+    return { items: rows.map(toIdentity), nextCursor: null };
+  }
+
+  /** @throws DomainError `not_found`; `last_sign_in_method` */
+  async unlink(id: string, { userId, sessionId }: Principal, client: ClientInfo): Promise<void> {
+    await this.database.transaction(async () => {
+      const identities = await this.identities.lockAll(userId);
+      const identity = identities.find((candidate) => candidate.id === id);
+      if (!identity) throw new DomainError('not_found', { detail: 'There is no such identity' });
+      const hasPassword = (await this.users.findPasswordHash(userId)) !== null;
+      if (identities.length === 1 && !hasPassword) throw new DomainError('last_sign_in_method');
+      await this.identities.delete(id);
+      const detail = { provider: identity.provider };
+      await this.audit.record({ action: 'identity_unlinked', userId, sessionId, detail }, client);
+    });
+  }
+}
