@@ -21,6 +21,8 @@ import { METRICS_PATH } from './platform/metrics/metrics-path.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
+/** Where Apple posts a form. */
+const FORM_ROUTE = `/${GLOBAL_PREFIX}/auth/oauth/:provider/callback`;
 const BODY_LIMIT_BYTES = 256 * 1024;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
@@ -93,9 +95,10 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
   const largeBodies = app.get(LargeBodies);
   const crossOriginRequests = app.get(CrossOriginRequests);
   let isClosing = false;
-  // JSON is the only content that routes take; anything else is 415.
+  // JSON is the only content that routes take, but for one; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
   readJson(fastify);
+  readForms(fastify);
   fastify.decorateRequest('principal', null);
   fastify.addHook('onRequest', async (request, reply) => {
     proxyWatch.observe(request);
@@ -126,6 +129,18 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
   });
+}
+
+/** Any other route would take forms from foreign pages, without a preflight. */
+function readForms(fastify: FastifyInstance): void {
+  fastify.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    async ({ routeOptions }: FastifyRequest, body: string) => {
+      if (routeOptions.url !== FORM_ROUTE) throw new DomainError('unsupported_media_type');
+      return body;
+    },
+  );
 }
 
 function readJson(fastify: FastifyInstance): void {

@@ -219,10 +219,7 @@ export type PushWarning = {
 };
 
 export type RefreshBody = {
-    /**
-     * Left out when tokens travel in cookies
-     */
-    refreshToken?: string;
+    refreshToken: string;
 };
 
 export type RegisterBody = {
@@ -234,40 +231,6 @@ export type RegisterBody = {
      * 10 to 128 characters
      */
     password: string;
-};
-
-export type Session = {
-    /**
-     * When the device signed in
-     */
-    createdAt: string;
-    /**
-     * Whether this request came from it
-     */
-    current: boolean;
-    /**
-     * As it introduced itself when it signed in; null when it did not
-     */
-    device: Device | null;
-    expiresAt: string;
-    id: string;
-    /**
-     * Where the session was used from last
-     */
-    ip: string | null;
-    /**
-     * When the device signed in or refreshed its tokens last
-     */
-    lastUsedAt: string;
-    userAgent: string | null;
-};
-
-export type SessionList = {
-    items: Array<Session>;
-    /**
-     * Null: the server bounds the number of sessions, and this is all of them
-     */
-    nextCursor: string | null;
 };
 
 export type SignedInSession = {
@@ -421,10 +384,6 @@ export type UnlinkIdentityErrors = {
      */
     401: Problem;
     /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
      * `not_found`: Not found
      */
     404: Problem;
@@ -463,12 +422,6 @@ export type UnlinkIdentityResponse = UnlinkIdentityResponses[keyof UnlinkIdentit
 
 export type LoginData = {
     body: LoginBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/login';
@@ -485,8 +438,6 @@ export type LoginErrors = {
     401: Problem;
     /**
      * `account_deactivated`: Account deactivated
-     *
-     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -543,10 +494,6 @@ export type LogoutErrors = {
      */
     401: Problem;
     /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
      * `rate_limited`: Too many requests
      */
     429: Problem;
@@ -573,12 +520,6 @@ export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
 
 export type ExchangeOAuthCodeData = {
     body: ExchangeOAuthBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/oauth/exchange';
@@ -595,8 +536,6 @@ export type ExchangeOAuthCodeErrors = {
     401: Problem;
     /**
      * `account_deactivated`: Account deactivated
-     *
-     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -723,14 +662,54 @@ export type FinishOAuthErrors = {
 
 export type FinishOAuthError = FinishOAuthErrors[keyof FinishOAuthErrors];
 
+export type FinishOAuthFormData = {
+    body?: never;
+    path: {
+        provider: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/oauth/{provider}/callback';
+};
+
+export type FinishOAuthFormErrors = {
+    /**
+     * `oauth_flow_invalid`: Sign-in at the provider not recognised
+     */
+    400: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type FinishOAuthFormError = FinishOAuthFormErrors[keyof FinishOAuthFormErrors];
+
 export type SignInWithOAuthTokenData = {
     body: OAuthTokenBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
     path: {
         provider: string;
     };
@@ -751,8 +730,6 @@ export type SignInWithOAuthTokenErrors = {
      * `oauth_email_missing`: No address from the provider
      *
      * `account_deactivated`: Account deactivated
-     *
-     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -805,13 +782,7 @@ export type SignInWithOAuthTokenResponses = {
 export type SignInWithOAuthTokenResponse = SignInWithOAuthTokenResponses[keyof SignInWithOAuthTokenResponses];
 
 export type RefreshData = {
-    body?: RefreshBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
+    body: RefreshBody;
     path?: never;
     query?: never;
     url: '/api/v1/auth/refresh';
@@ -828,10 +799,6 @@ export type RefreshErrors = {
      * `refresh_token_reused`: Refresh token reused
      */
     401: Problem;
-    /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
     /**
      * `payload_too_large`: Payload too large
      */
@@ -871,12 +838,6 @@ export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
 
 export type RegisterData = {
     body: RegisterBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/register';
@@ -887,10 +848,6 @@ export type RegisterErrors = {
      * `malformed_request`: Malformed request
      */
     400: Problem;
-    /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
     /**
      * `email_already_used`: Email already used
      */
@@ -935,147 +892,6 @@ export type RegisterResponses = {
 };
 
 export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
-
-export type EndOtherSessionsData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/api/v1/auth/sessions';
-};
-
-export type EndOtherSessionsErrors = {
-    /**
-     * `unauthenticated`: Authentication required
-     *
-     * `access_token_expired`: Access token expired
-     *
-     * `session_ended`: Session ended
-     */
-    401: Problem;
-    /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type EndOtherSessionsError = EndOtherSessionsErrors[keyof EndOtherSessionsErrors];
-
-export type EndOtherSessionsResponses = {
-    /**
-     * Of all sessions this one is left
-     */
-    204: void;
-};
-
-export type EndOtherSessionsResponse = EndOtherSessionsResponses[keyof EndOtherSessionsResponses];
-
-export type ListSessionsData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/api/v1/auth/sessions';
-};
-
-export type ListSessionsErrors = {
-    /**
-     * `unauthenticated`: Authentication required
-     *
-     * `access_token_expired`: Access token expired
-     *
-     * `session_ended`: Session ended
-     */
-    401: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type ListSessionsError = ListSessionsErrors[keyof ListSessionsErrors];
-
-export type ListSessionsResponses = {
-    /**
-     * All sessions
-     */
-    200: SessionList;
-};
-
-export type ListSessionsResponse = ListSessionsResponses[keyof ListSessionsResponses];
-
-export type EndSessionData = {
-    body?: never;
-    path: {
-        id: string;
-    };
-    query?: never;
-    url: '/api/v1/auth/sessions/{id}';
-};
-
-export type EndSessionErrors = {
-    /**
-     * `unauthenticated`: Authentication required
-     *
-     * `access_token_expired`: Access token expired
-     *
-     * `session_ended`: Session ended
-     */
-    401: Problem;
-    /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
-     * `not_found`: Not found
-     */
-    404: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type EndSessionError = EndSessionErrors[keyof EndSessionErrors];
-
-export type EndSessionResponses = {
-    /**
-     * The session has ended
-     */
-    204: void;
-};
-
-export type EndSessionResponse = EndSessionResponses[keyof EndSessionResponses];
 
 export type GetHealthData = {
     body?: never;
@@ -1244,10 +1060,6 @@ export type PushChangesErrors = {
      * `session_ended`: Session ended
      */
     401: Problem;
-    /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
     /**
      * `sync_conflict`: Sync conflict
      */

@@ -4,6 +4,7 @@ import type { Config } from '../../platform/config/config.js';
 import { InjectConfig } from '../../platform/config/config.module.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
 import { GLOBAL_PREFIX } from '../../platform/http/global-prefix.js';
+import { appleAuthentication, appleNameOf } from './apple.js';
 import type { OAuthProvider } from './oauth-provider.js';
 import { OpenIdProvider } from './openid-provider.js';
 
@@ -33,7 +34,7 @@ export class OAuthProviders {
   }
 
   private configured(): OAuthProvider[] {
-    const { google } = this.config.oauth;
+    const { apple, google } = this.config.oauth;
     const providers: OAuthProvider[] = [];
     if (google) {
       providers.push(
@@ -43,6 +44,20 @@ export class OAuthProviders {
           authentication: ClientSecretPost(google.clientSecret),
           callbackUrl: this.callbackUrl('google'),
           scope: 'openid email profile',
+        }),
+      );
+    }
+    if (apple) {
+      providers.push(
+        new OpenIdProvider({
+          ...apple,
+          name: 'apple',
+          authentication: appleAuthentication(apple),
+          callbackUrl: this.callbackUrl('apple'),
+          scope: 'openid email name',
+          // Apple gives out name and address in no other way.
+          parameters: { response_mode: 'form_post' },
+          nameOf: appleNameOf,
         }),
       );
     }

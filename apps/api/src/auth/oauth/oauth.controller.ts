@@ -15,7 +15,7 @@ import { Public } from '../../platform/http/public.decorator.js';
 import { RateLimit } from '../../platform/http/rate-limits/rate-limit.decorator.js';
 import { AnswersTokens } from '../cookies/token-transport.js';
 import { FlowCookie } from './flow-cookie.js';
-import { OAuthFlowsService } from './oauth-flows.service.js';
+import { OAuthFlowsService, type Return } from './oauth-flows.service.js';
 import { OAuthSignInService } from './oauth-sign-in.service.js';
 import { PreferredLanguage } from './preferred-language.decorator.js';
 
@@ -85,10 +85,34 @@ export class OAuthController {
   ): Promise<void> {
     const parameters = request.url.split('?').slice(1).join('?');
     const cookie = this.cookie.read(request);
-    const url = await this.flows.finish({ provider, cookie, parameters, language, client });
-    // Not where it was refused: a foreign site could end the flow of somebody who is still on the way.
-    this.cookie.clear(reply);
-    reply.redirect(url, 302);
+    await this.sendBack({ provider, cookie, parameters, language, client }, reply);
+  }
+
+  @Post(':provider/callback')
+  @Public()
+  @ApiRoute({
+    operationId: 'finishOAuthForm',
+    summary: 'Where Apple posts what others put into the address',
+    description: `Not for apps to call. ${unlessConfigured}`,
+    answers: [{ status: 302, description: 'To the app, with `code` or `error`' }],
+    problems: [
+      'not_found',
+      'validation_failed',
+      'oauth_flow_invalid',
+      'payload_too_large',
+      'unsupported_media_type',
+    ],
+  })
+  async finishForm(
+    @Param('provider', { schema: ProviderParam }) provider: string,
+    @PreferredLanguage() language: Language,
+    @CurrentClient() client: ClientInfo,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const parameters = typeof request.body === 'string' ? request.body : '';
+    const cookie = this.cookie.read(request);
+    await this.sendBack({ provider, cookie, parameters, language, client }, reply);
   }
 
   @Post(':provider/token')
@@ -117,5 +141,12 @@ export class OAuthController {
     @CurrentClient() client: ClientInfo,
   ): Promise<LoginResult> {
     return this.signIn.signInNatively(provider, body, { client, language });
+  }
+
+  private async sendBack(visit: Return, reply: FastifyReply): Promise<void> {
+    const url = await this.flows.finish(visit);
+    // Not where it was refused: a foreign site could end the flow of somebody who is still on the way.
+    this.cookie.clear(reply);
+    reply.redirect(url, 302);
   }
 }

@@ -22,6 +22,8 @@ export interface OpenIdSettings {
   readonly scope: string;
   /** Further parameters of the authorization request. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Where the name of a user comes beside the id token: nobody vouches for it. */
+  readonly nameOf?: (callback: URL) => string | null;
 }
 
 const TIMEOUT_SECONDS = 10;
@@ -73,7 +75,8 @@ export class OpenIdProvider implements OAuthProvider {
         pkceCodeVerifier: codeVerifier,
         idTokenExpected: true,
       });
-      return toProfile(tokens.claims()!);
+      const profile = toProfile(tokens.claims()!);
+      return { ...profile, name: profile.name ?? this.settings.nameOf?.(callback) ?? null };
     } catch (error) {
       if (error instanceof openid.AuthorizationResponseError && denials.has(error.error)) {
         throw new DomainError('oauth_denied');

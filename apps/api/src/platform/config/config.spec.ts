@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
@@ -225,6 +226,7 @@ describe('sign-in with a provider', () => {
       publicUrl: 'http://localhost:3000',
       returnUrls: [],
       google: false,
+      apple: false,
     });
   });
 
@@ -245,7 +247,24 @@ describe('sign-in with a provider', () => {
         clientSecret: 'secret',
         nativeClientIds: [],
       },
+      apple: false,
     });
+  });
+
+  test("takes Apple's key in one line", () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const apple = { OAUTH_APPLE_ID: 'id', OAUTH_APPLE_TEAM_ID: 'team', OAUTH_APPLE_KEY_ID: 'key' };
+    for (const OAUTH_APPLE_PRIVATE_KEY of [pem, pem.replaceAll('\n', '\\n')]) {
+      const { oauth } = loadConfig({ ...development, ...apple, OAUTH_APPLE_PRIVATE_KEY });
+      expect(oauth.apple).toMatchObject({ teamId: 'team', keyId: 'key', privateKey: pem });
+    }
+    const other = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
+    for (const key of ['hunter2', other.export({ type: 'pkcs8', format: 'pem' }).toString()]) {
+      expect(problemsOf({ ...development, ...apple, OAUTH_APPLE_PRIVATE_KEY: key })).toEqual([
+        'OAUTH_APPLE_PRIVATE_KEY: expected a private key for ES256, in PEM',
+      ]);
+    }
   });
 
   test.each<[NodeJS.ProcessEnv, string]>([

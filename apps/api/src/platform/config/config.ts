@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
@@ -48,6 +49,18 @@ const ServerUrl = z
   .refine((url) => new URL(url).protocol === 'https:' || isLoopback(url), {
     error: 'must be https, or http on localhost',
   });
+
+/** A P-256 key in PEM; `\\n` stands for the end of a line, where a variable holds only one. */
+const SigningKeyPem = z.string().transform((text, context): string => {
+  const pem = text.replaceAll('\\n', '\n');
+  try {
+    if (createPrivateKey(pem).asymmetricKeyDetails?.namedCurve === 'prime256v1') return pem;
+  } catch {
+    // What is wrong with it may be told only in words that hold none of it.
+  }
+  context.addIssue({ code: 'custom', message: 'expected a private key for ES256, in PEM' });
+  return z.NEVER;
+});
 
 const Urls = List.pipe(z.array(z.url({ error: 'must be a list of addresses' })));
 
@@ -122,6 +135,12 @@ const Environment = z.object({
   OAUTH_GOOGLE_SECRET: Secret.optional(),
   OAUTH_GOOGLE_NATIVE_IDS: List.default([]),
   OAUTH_GOOGLE_ISSUER: ServerUrl.default('https://accounts.google.com'),
+  OAUTH_APPLE_ID: z.string().optional(),
+  OAUTH_APPLE_TEAM_ID: z.string().optional(),
+  OAUTH_APPLE_KEY_ID: z.string().optional(),
+  OAUTH_APPLE_PRIVATE_KEY: SigningKeyPem.optional(),
+  OAUTH_APPLE_NATIVE_IDS: List.default([]),
+  OAUTH_APPLE_ISSUER: ServerUrl.default('https://appleid.apple.com'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
   DOCS_ENABLED: Flag.optional(),
@@ -146,6 +165,9 @@ interface ProductionRule {
   readonly isBroken: (env: z.infer<typeof Environment>) => boolean;
   readonly message: string;
 }
+
+const hasProvider = (env: z.infer<typeof Environment>): boolean =>
+  [env.OAUTH_GOOGLE_ID, env.OAUTH_APPLE_ID].some((id) => id !== undefined);
 
 /** What a development setup may do and a production one may not. Each has a sentence of its own. */
 const productionRules: readonly ProductionRule[] = [
@@ -176,13 +198,18 @@ const productionRules: readonly ProductionRule[] = [
   },
   {
     name: 'PUBLIC_URL',
-    isBroken: (env) => env.OAUTH_GOOGLE_ID !== undefined && !isHttps(env.PUBLIC_URL),
+    isBroken: (env) => hasProvider(env) && !isHttps(env.PUBLIC_URL),
     message:
       'must be set to an https address in production, for providers to send browsers back to',
   },
   {
     name: 'OAUTH_GOOGLE_ISSUER',
     isBroken: (env) => !isHttps(env.OAUTH_GOOGLE_ISSUER),
+    message: 'must be https in production',
+  },
+  {
+    name: 'OAUTH_APPLE_ISSUER',
+    isBroken: (env) => !isHttps(env.OAUTH_APPLE_ISSUER),
     message: 'must be https in production',
   },
   {
@@ -195,6 +222,7 @@ const productionRules: readonly ProductionRule[] = [
 /** Settings that are of no use without each other. */
 const settingsTogether: ReadonlyArray<readonly EnvironmentName[]> = [
   ['OAUTH_GOOGLE_ID', 'OAUTH_GOOGLE_SECRET'],
+  ['OAUTH_APPLE_ID', 'OAUTH_APPLE_TEAM_ID', 'OAUTH_APPLE_KEY_ID', 'OAUTH_APPLE_PRIVATE_KEY'],
 ];
 
 const Complete = Environment.superRefine(
@@ -298,6 +326,17 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
           clientSecret: env.OAUTH_GOOGLE_SECRET,
           /** Of native apps, whose id tokens are accepted, too. */
           nativeClientIds: env.OAUTH_GOOGLE_NATIVE_IDS,
+        },
+      apple: env.OAUTH_APPLE_ID !== undefined &&
+        env.OAUTH_APPLE_TEAM_ID !== undefined &&
+        env.OAUTH_APPLE_KEY_ID !== undefined &&
+        env.OAUTH_APPLE_PRIVATE_KEY !== undefined && {
+          issuer: env.OAUTH_APPLE_ISSUER,
+          clientId: env.OAUTH_APPLE_ID,
+          teamId: env.OAUTH_APPLE_TEAM_ID,
+          keyId: env.OAUTH_APPLE_KEY_ID,
+          privateKey: env.OAUTH_APPLE_PRIVATE_KEY,
+          nativeClientIds: env.OAUTH_APPLE_NATIVE_IDS,
         },
     },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
