@@ -36,15 +36,23 @@ export type ExchangeOAuthBody = z.infer<typeof ExchangeOAuthBody>;
 
 export const OAuthTokenBody = z
   .object({
-    idToken: z.string().min(1).max(20_000),
-    nonce: z.string().min(16).max(200).meta({
+    idToken: z.string().min(1).max(20_000).optional().meta({
+      description: 'Of Google or Apple; with `nonce`',
+    }),
+    nonce: z.string().min(16).max(200).optional().meta({
       description:
         'Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.',
+    }),
+    accessToken: z.string().min(1).max(20_000).optional().meta({
+      description: 'Of Facebook, in place of `idToken` and `nonce`',
     }),
     name: line(100).optional().meta({
       description: 'For a new account, where the provider tells the app the name but not the token',
     }),
     device: Device.optional(),
+  })
+  .refine(({ idToken, nonce, accessToken }) => accessToken ?? (idToken && nonce), {
+    error: 'Needs idToken and nonce, or accessToken',
   })
   .meta({ id: 'OAuthTokenBody' });
 export type OAuthTokenBody = z.infer<typeof OAuthTokenBody>;

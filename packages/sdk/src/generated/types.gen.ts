@@ -92,8 +92,15 @@ export type MfaRequired = {
 };
 
 export type OAuthTokenBody = {
+    /**
+     * Of Facebook, in place of `idToken` and `nonce`
+     */
+    accessToken?: string;
     device?: Device;
-    idToken: string;
+    /**
+     * Of Google or Apple; with `nonce`
+     */
+    idToken?: string;
     /**
      * For a new account, where the provider tells the app the name but not the token
      */
@@ -101,7 +108,7 @@ export type OAuthTokenBody = {
     /**
      * Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.
      */
-    nonce: string;
+    nonce?: string;
 };
 
 export type Problem = {
@@ -219,7 +226,10 @@ export type PushWarning = {
 };
 
 export type RefreshBody = {
-    refreshToken: string;
+    /**
+     * Left out when tokens travel in cookies
+     */
+    refreshToken?: string;
 };
 
 export type RegisterBody = {
@@ -228,9 +238,43 @@ export type RegisterBody = {
     email: string;
     language?: 'de' | 'en';
     /**
-     * 10 to 128 characters
+     * 10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".
      */
     password: string;
+};
+
+export type Session = {
+    /**
+     * When the device signed in
+     */
+    createdAt: string;
+    /**
+     * Whether this request came from it
+     */
+    current: boolean;
+    /**
+     * As it introduced itself when it signed in; null when it did not
+     */
+    device: Device | null;
+    expiresAt: string;
+    id: string;
+    /**
+     * Where the session was used from last
+     */
+    ip: string | null;
+    /**
+     * When the device signed in or refreshed its tokens last
+     */
+    lastUsedAt: string;
+    userAgent: string | null;
+};
+
+export type SessionList = {
+    items: Array<Session>;
+    /**
+     * Null: the server bounds the number of sessions, and this is all of them
+     */
+    nextCursor: string | null;
 };
 
 export type SignedInSession = {
@@ -384,6 +428,10 @@ export type UnlinkIdentityErrors = {
      */
     401: Problem;
     /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
      * `not_found`: Not found
      */
     404: Problem;
@@ -422,6 +470,12 @@ export type UnlinkIdentityResponse = UnlinkIdentityResponses[keyof UnlinkIdentit
 
 export type LoginData = {
     body: LoginBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/login';
@@ -438,6 +492,8 @@ export type LoginErrors = {
     401: Problem;
     /**
      * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -494,6 +550,10 @@ export type LogoutErrors = {
      */
     401: Problem;
     /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
      * `rate_limited`: Too many requests
      */
     429: Problem;
@@ -520,6 +580,12 @@ export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
 
 export type ExchangeOAuthCodeData = {
     body: ExchangeOAuthBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/oauth/exchange';
@@ -536,6 +602,8 @@ export type ExchangeOAuthCodeErrors = {
     401: Problem;
     /**
      * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -677,6 +745,10 @@ export type FinishOAuthFormErrors = {
      */
     400: Problem;
     /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
      * `not_found`: Not found
      */
     404: Problem;
@@ -710,6 +782,12 @@ export type FinishOAuthFormError = FinishOAuthFormErrors[keyof FinishOAuthFormEr
 
 export type SignInWithOAuthTokenData = {
     body: OAuthTokenBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path: {
         provider: string;
     };
@@ -730,6 +808,8 @@ export type SignInWithOAuthTokenErrors = {
      * `oauth_email_missing`: No address from the provider
      *
      * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
     /**
@@ -782,7 +862,13 @@ export type SignInWithOAuthTokenResponses = {
 export type SignInWithOAuthTokenResponse = SignInWithOAuthTokenResponses[keyof SignInWithOAuthTokenResponses];
 
 export type RefreshData = {
-    body: RefreshBody;
+    body?: RefreshBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/refresh';
@@ -799,6 +885,10 @@ export type RefreshErrors = {
      * `refresh_token_reused`: Refresh token reused
      */
     401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `payload_too_large`: Payload too large
      */
@@ -838,6 +928,12 @@ export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
 
 export type RegisterData = {
     body: RegisterBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
     path?: never;
     query?: never;
     url: '/api/v1/auth/register';
@@ -848,6 +944,10 @@ export type RegisterErrors = {
      * `malformed_request`: Malformed request
      */
     400: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `email_already_used`: Email already used
      */
@@ -892,6 +992,147 @@ export type RegisterResponses = {
 };
 
 export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
+
+export type EndOtherSessionsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/sessions';
+};
+
+export type EndOtherSessionsErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type EndOtherSessionsError = EndOtherSessionsErrors[keyof EndOtherSessionsErrors];
+
+export type EndOtherSessionsResponses = {
+    /**
+     * Of all sessions this one is left
+     */
+    204: void;
+};
+
+export type EndOtherSessionsResponse = EndOtherSessionsResponses[keyof EndOtherSessionsResponses];
+
+export type ListSessionsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/sessions';
+};
+
+export type ListSessionsErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ListSessionsError = ListSessionsErrors[keyof ListSessionsErrors];
+
+export type ListSessionsResponses = {
+    /**
+     * All sessions
+     */
+    200: SessionList;
+};
+
+export type ListSessionsResponse = ListSessionsResponses[keyof ListSessionsResponses];
+
+export type EndSessionData = {
+    body?: never;
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/sessions/{id}';
+};
+
+export type EndSessionErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type EndSessionError = EndSessionErrors[keyof EndSessionErrors];
+
+export type EndSessionResponses = {
+    /**
+     * The session has ended
+     */
+    204: void;
+};
+
+export type EndSessionResponse = EndSessionResponses[keyof EndSessionResponses];
 
 export type GetHealthData = {
     body?: never;
@@ -1060,6 +1301,10 @@ export type PushChangesErrors = {
      * `session_ended`: Session ended
      */
     401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
     /**
      * `sync_conflict`: Sync conflict
      */

@@ -8,7 +8,7 @@ import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import { digest, flowSecretsOf, isSameText, newSecret } from './flow-secrets.js';
 import { OAuthAccountsService } from './oauth-accounts.service.js';
 import { type Flow, OAuthFlowsRepository } from './oauth-flows.repository.js';
-import type { OAuthProfile } from './oauth-provider.js';
+import { logFailure, type OAuthProfile } from './oauth-provider.js';
 import { OAuthProviders } from './oauth-providers.js';
 
 export const FLOW_LIFETIME_SECONDS = 600;
@@ -112,9 +112,7 @@ export class OAuthFlowsService {
     try {
       return await answer;
     } catch (error) {
-      if (error instanceof DomainError && error.code === 'oauth_failed') {
-        this.logger.warn({ provider, reason: reasonOf(error.cause) }, 'A provider failed');
-      }
+      logFailure(this.logger, provider, error);
       if (error instanceof DomainError && client) {
         const { code: reason } = error;
         await this.audit.record(
@@ -133,11 +131,4 @@ function backToApp({ returnTo }: Flow, parameters: Record<string, string>): stri
   const url = new URL(returnTo);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url.href;
-}
-
-/** Messages only: what hangs on these errors are whole answers, with codes and tokens. */
-function reasonOf(cause: unknown): string[] {
-  if (!(cause instanceof Error)) return [];
-  const code = 'code' in cause ? [String(cause.code)] : [];
-  return [cause.message, ...code, ...reasonOf(cause.cause)];
 }

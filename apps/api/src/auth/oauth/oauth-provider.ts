@@ -1,3 +1,4 @@
+import type { Logger } from '@nestjs/common';
 import type { OAuthProviderName } from '@rind/contracts';
 import { DomainError } from '../../platform/errors/domain.error.js';
 import type { FlowSecrets } from './flow-secrets.js';
@@ -15,8 +16,11 @@ export interface OAuthProfile {
 
 /** What a native app got from the provider's own library. */
 export interface NativeToken {
-  readonly token: string;
-  readonly nonce: string;
+  readonly idToken?: string | undefined;
+  /** Whose SHA-256 the id token carries. */
+  readonly nonce?: string | undefined;
+  /** Of Facebook, which has no id tokens here. */
+  readonly accessToken?: string | undefined;
 }
 
 /** One way to sign in by an account elsewhere. */
@@ -40,4 +44,17 @@ export interface OAuthProvider {
 /** The cause is for the log only: what a provider answers may hold secrets. */
 export function providerFailure(cause: unknown): DomainError {
   return new DomainError('oauth_failed', { cause });
+}
+
+/** For the operator, who alone can do something about it; refusals of the user are no failures. */
+export function logFailure(logger: Logger, provider: string, error: unknown): void {
+  if (!(error instanceof DomainError) || error.code !== 'oauth_failed') return;
+  logger.warn({ provider, reason: reasonOf(error.cause) }, 'A provider failed');
+}
+
+/** Messages only: what hangs on these errors are whole answers, with codes and tokens. */
+function reasonOf(cause: unknown): string[] {
+  if (!(cause instanceof Error)) return [];
+  const code = 'code' in cause ? [String(cause.code)] : [];
+  return [cause.message, ...code, ...reasonOf(cause.cause)];
 }

@@ -5,6 +5,7 @@ import { InjectConfig } from '../../platform/config/config.module.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
 import { GLOBAL_PREFIX } from '../../platform/http/global-prefix.js';
 import { appleAuthentication, appleNameOf } from './apple.js';
+import { FacebookProvider } from './facebook-provider.js';
 import type { OAuthProvider } from './oauth-provider.js';
 import { OpenIdProvider } from './openid-provider.js';
 
@@ -34,7 +35,7 @@ export class OAuthProviders {
   }
 
   private configured(): OAuthProvider[] {
-    const { apple, google } = this.config.oauth;
+    const { apple, facebook, google } = this.config.oauth;
     const providers: OAuthProvider[] = [];
     if (google) {
       providers.push(
@@ -60,6 +61,10 @@ export class OAuthProviders {
           nameOf: appleNameOf,
         }),
       );
+    }
+    if (facebook) {
+      const callbackUrl = this.callbackUrl('facebook');
+      providers.push(new FacebookProvider({ ...facebook, callbackUrl }));
     }
     return providers;
   }

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type {
   ExchangeOAuthBody,
   Language,
@@ -14,6 +14,7 @@ import { SignInService } from '../sign-in.service.js';
 import { answersChallenge, digest } from './flow-secrets.js';
 import { OAuthAccountsService } from './oauth-accounts.service.js';
 import { OAuthFlowsRepository } from './oauth-flows.repository.js';
+import { logFailure } from './oauth-provider.js';
 import { OAuthProviders } from './oauth-providers.js';
 
 interface Origin {
@@ -24,6 +25,8 @@ interface Origin {
 /** Gives an app its tokens, for a code or for what a provider's own library told it. */
 @Injectable()
 export class OAuthSignInService {
+  private readonly logger = new Logger(OAuthSignInService.name);
+
   constructor(
     private readonly audit: AuditService,
     private readonly database: Database,
@@ -61,16 +64,15 @@ export class OAuthSignInService {
    */
   async signInNatively(
     name: string,
-    { idToken, nonce, name: givenName, device }: OAuthTokenBody,
+    { name: givenName, device, ...token }: OAuthTokenBody,
     { client, language }: Origin,
   ): Promise<LoginResult> {
     const provider = this.providers.get(name);
-    const verified = await provider
-      .verify({ token: idToken, nonce })
-      .catch(async (error: unknown) => {
-        if (error instanceof DomainError) await this.recordRefusal(null, error.code, client);
-        throw error;
-      });
+    const verified = await provider.verify(token).catch(async (error: unknown) => {
+      logFailure(this.logger, name, error);
+      if (error instanceof DomainError) await this.recordRefusal(null, error.code, client);
+      throw error;
+    });
     const profile = { ...verified, name: verified.name ?? givenName ?? null };
     return this.accounts.forVisitor(
       { provider: provider.name, profile, language, client },

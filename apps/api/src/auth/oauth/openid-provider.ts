@@ -85,9 +85,10 @@ export class OpenIdProvider implements OAuthProvider {
     }
   }
 
-  async verify({ token, nonce }: NativeToken): Promise<OAuthProfile> {
+  async verify({ idToken, nonce }: NativeToken): Promise<OAuthProfile> {
+    if (idToken === undefined || nonce === undefined) throw new DomainError('oauth_token_invalid');
     const { keys } = await this.discover();
-    const claims = await this.verifyToken(token, keys);
+    const claims = await this.verifyToken(idToken, keys);
     const expectedNonce = createHash('sha256').update(nonce).digest('hex');
     if (claims['nonce'] !== expectedNonce || typeof claims.sub !== 'string') {
       throw new DomainError('oauth_token_invalid');

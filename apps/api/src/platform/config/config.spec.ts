@@ -227,6 +227,7 @@ describe('sign-in with a provider', () => {
       returnUrls: [],
       google: false,
       apple: false,
+      facebook: false,
     });
   });
 
@@ -248,6 +249,7 @@ describe('sign-in with a provider', () => {
         nativeClientIds: [],
       },
       apple: false,
+      facebook: false,
     });
   });
 

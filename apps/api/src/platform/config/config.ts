@@ -141,6 +141,10 @@ const Environment = z.object({
   OAUTH_APPLE_PRIVATE_KEY: SigningKeyPem.optional(),
   OAUTH_APPLE_NATIVE_IDS: List.default([]),
   OAUTH_APPLE_ISSUER: ServerUrl.default('https://appleid.apple.com'),
+  OAUTH_META_ID: z.string().optional(),
+  OAUTH_META_SECRET: Secret.optional(),
+  OAUTH_META_AUTHORIZE_URL: ServerUrl.default('https://www.facebook.com/v24.0/dialog/oauth'),
+  OAUTH_META_GRAPH_URL: ServerUrl.default('https://graph.facebook.com/v24.0'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
   DOCS_ENABLED: Flag.optional(),
@@ -167,7 +171,14 @@ interface ProductionRule {
 }
 
 const hasProvider = (env: z.infer<typeof Environment>): boolean =>
-  [env.OAUTH_GOOGLE_ID, env.OAUTH_APPLE_ID].some((id) => id !== undefined);
+  [env.OAUTH_GOOGLE_ID, env.OAUTH_APPLE_ID, env.OAUTH_META_ID].some((id) => id !== undefined);
+
+const providerAddresses = [
+  'OAUTH_GOOGLE_ISSUER',
+  'OAUTH_APPLE_ISSUER',
+  'OAUTH_META_AUTHORIZE_URL',
+  'OAUTH_META_GRAPH_URL',
+] as const;
 
 /** What a development setup may do and a production one may not. Each has a sentence of its own. */
 const productionRules: readonly ProductionRule[] = [
@@ -202,16 +213,11 @@ const productionRules: readonly ProductionRule[] = [
     message:
       'must be set to an https address in production, for providers to send browsers back to',
   },
-  {
-    name: 'OAUTH_GOOGLE_ISSUER',
-    isBroken: (env) => !isHttps(env.OAUTH_GOOGLE_ISSUER),
+  ...providerAddresses.map((name) => ({
+    name,
+    isBroken: (env: z.infer<typeof Environment>) => !isHttps(env[name]),
     message: 'must be https in production',
-  },
-  {
-    name: 'OAUTH_APPLE_ISSUER',
-    isBroken: (env) => !isHttps(env.OAUTH_APPLE_ISSUER),
-    message: 'must be https in production',
-  },
+  })),
   {
     name: 'CORS_ORIGINS',
     isBroken: (env) => env.CORS_ORIGINS.includes('*'),
@@ -223,6 +229,7 @@ const productionRules: readonly ProductionRule[] = [
 const settingsTogether: ReadonlyArray<readonly EnvironmentName[]> = [
   ['OAUTH_GOOGLE_ID', 'OAUTH_GOOGLE_SECRET'],
   ['OAUTH_APPLE_ID', 'OAUTH_APPLE_TEAM_ID', 'OAUTH_APPLE_KEY_ID', 'OAUTH_APPLE_PRIVATE_KEY'],
+  ['OAUTH_META_ID', 'OAUTH_META_SECRET'],
 ];
 
 const Complete = Environment.superRefine(
@@ -337,6 +344,13 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
           keyId: env.OAUTH_APPLE_KEY_ID,
           privateKey: env.OAUTH_APPLE_PRIVATE_KEY,
           nativeClientIds: env.OAUTH_APPLE_NATIVE_IDS,
+        },
+      facebook: env.OAUTH_META_ID !== undefined &&
+        env.OAUTH_META_SECRET !== undefined && {
+          appId: env.OAUTH_META_ID,
+          appSecret: env.OAUTH_META_SECRET,
+          authorizeUrl: env.OAUTH_META_AUTHORIZE_URL,
+          graphUrl: env.OAUTH_META_GRAPH_URL,
         },
     },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
