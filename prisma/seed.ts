@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { AdminUsersService } from '../apps/api/dist/admin/admin-users.service.js';
 import { SignInService } from '../apps/api/dist/auth/sign-in.service.js';
 import { createApp } from '../apps/api/dist/create-app.js';
 import { loadConfig } from '../apps/api/dist/platform/config/config.js';
-import { Database } from '../apps/api/dist/platform/database/database.js';
 import { SyncService } from '../apps/api/dist/sync/sync.service.js';
 import { UsersService } from '../apps/api/dist/users/users.service.js';
 import { findDatabaseUrl, howToNameDatabase } from './database-url.ts';
@@ -111,7 +111,8 @@ class Seeder {
   }
 
   async run(): Promise<void> {
-    await this.#grantAdmin(await this.#signIn(admin));
+    await this.#signIn(admin);
+    await this.#app.get(AdminUsersService).grantAdmin(admin.email);
     const adasId = await this.#signIn(ada);
     const bensId = await this.#signIn(ben);
     await this.#write(bensId, bensRecords);
@@ -157,14 +158,6 @@ class Seeder {
     const clock = await this.#app.get(SyncService).write(userId, changes);
     if (clock === null) throw new Error(`The user ${userId} is gone`);
     return clock;
-  }
-
-  async #grantAdmin(userId: string): Promise<void> {
-    await this.#app.get(Database).prisma.userRole.upsert({
-      where: { userId_roleName: { userId, roleName: 'admin' } },
-      create: { userId, roleName: 'admin' },
-      update: {},
-    });
   }
 
   #explain(staleCursor: number): void {

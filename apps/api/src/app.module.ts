@@ -1,9 +1,11 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
 import type { SyncTable } from '@rind/contracts';
+import { AdminModule } from './admin/admin.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { AuthenticateGuard } from './auth/authenticate.guard.js';
 import { AuthorizeGuard } from './auth/authorize.guard.js';
+import { RolesGuard } from './auth/roles.guard.js';
 import { HealthModule } from './health/health.module.js';
 import type { Config } from './platform/config/config.js';
 import { ConfigModule } from './platform/config/config.module.js';
@@ -30,6 +32,7 @@ export class AppModule {
         SyncTablesModule.register(tables),
         AuthModule,
         UsersModule,
+        AdminModule,
         SyncModule,
         HealthModule,
       ],
@@ -40,6 +43,7 @@ export class AppModule {
         { provide: APP_GUARD, useClass: AuthenticateGuard },
         { provide: APP_GUARD, useClass: RateLimitGuard },
         { provide: APP_GUARD, useClass: AuthorizeGuard },
+        { provide: APP_GUARD, useClass: RolesGuard },
       ],
     };
   }

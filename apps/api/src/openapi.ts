@@ -9,6 +9,7 @@ import { type Config, loadConfig } from './platform/config/config.js';
 import { PROBLEM_CODES } from './platform/http/api-route.decorator.js';
 import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { IS_PUBLIC } from './platform/http/public.decorator.js';
+import { ROLES } from './platform/http/roles.decorator.js';
 import { version } from './platform/version.js';
 
 const BEARER_SCHEME = 'accessToken';
@@ -28,6 +29,7 @@ const codesOfSignedInRoutes: readonly ErrorCode[] = [
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & {
   [IS_PUBLIC]?: boolean;
+  [ROLES]?: readonly string[];
   [PROBLEM_CODES]?: readonly ErrorCode[];
 };
 
@@ -85,11 +87,17 @@ function describe(app: NestFastifyApplication): OpenAPIObject {
 function completeOperation(operation: Operation, { isSafe }: { isSafe: boolean }): void {
   const isPublic = operation[IS_PUBLIC] === true;
   delete operation[IS_PUBLIC];
-  operation.security = isPublic ? [] : [{ [BEARER_SCHEME]: [] }, { [COOKIE_SCHEME]: [] }];
+  const roles = operation[ROLES] ?? [];
+  delete operation[ROLES];
+  // OpenAPI 3.1 has this place for the roles that a scheme without scopes needs.
+  operation.security = isPublic
+    ? []
+    : [{ [BEARER_SCHEME]: [...roles] }, { [COOKIE_SCHEME]: [...roles] }];
   const isLimited = !operation.tags?.includes('health');
   const codes = [
     ...(operation[PROBLEM_CODES] ?? []),
     ...(isPublic ? [] : codesOfSignedInRoutes),
+    ...(roles.length > 0 ? (['forbidden'] as const) : []),
     ...(operation.requestBody ? codesOfRoutesWithBody : []),
     ...(isSafe ? [] : (['cross_origin_refused'] as const)),
     ...(isLimited ? (['rate_limited'] as const) : []),

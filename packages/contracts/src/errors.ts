@@ -113,6 +113,12 @@ export const errorCodes = {
     action:
       'Add the origin of your app to `CORS_ORIGINS`, or send the token as `Authorization: Bearer <token>`.',
   },
+  forbidden: {
+    status: 403,
+    title: 'Forbidden',
+    meaning: 'The caller is signed in, and lacks the role that this needs.',
+    action: 'Ask an administrator, who can give it.',
+  },
   not_found: {
     status: 404,
     title: 'Not found',
@@ -137,6 +143,12 @@ export const errorCodes = {
     title: 'Last way to sign in',
     meaning: 'Without this identity nobody could sign in to the account any more.',
     action: 'Set a password first, or link another identity.',
+  },
+  last_admin: {
+    status: 409,
+    title: 'Last administrator',
+    meaning: 'Nobody would be left who may administer this server. Nothing was changed.',
+    action: 'Give the role `admin` to somebody else first.',
   },
   sync_conflict: {
     status: 409,

@@ -5,6 +5,8 @@ import { line } from './text.js';
 export const Language = z.enum(['de', 'en']);
 export type Language = z.infer<typeof Language>;
 
+export const UserId = z.uuid();
+
 export const DisplayName = line(100);
 
 export const User = z

@@ -1,7 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import type { ListAuditEventsQuery } from '@rind/contracts';
 import { v7 as uuidv7 } from 'uuid';
 import { Database } from '../platform/database/database.js';
+import type { AuditEvent } from '../platform/database/generated/client.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
+import { idOfCursor } from '../platform/http/page-cursor.js';
 
 interface NewEvent {
   readonly action: string;
@@ -11,6 +14,9 @@ interface NewEvent {
   readonly reason?: string;
   readonly detail?: Readonly<Record<string, unknown>>;
 }
+
+/** How far the clock of an API, from which the ids are, may be from that of the database. */
+const CLOCK_SKEW_MS = 3_600_000;
 
 @Injectable()
 export class AuditRepository {
@@ -27,4 +33,39 @@ export class AuditRepository {
       LEFT JOIN users u ON u.id = ${event.userId}::uuid
       LEFT JOIN users a ON a.id = ${event.actorId ?? null}::uuid`;
   }
+
+  /** Newest first, one more than the limit where there are more. */
+  async list({
+    userId,
+    action,
+    from,
+    to,
+    cursor,
+    limit,
+  }: ListAuditEventsQuery): Promise<AuditEvent[]> {
+    return this.database.prisma.auditEvent.findMany({
+      where: {
+        ...(userId !== undefined && { userId }),
+        ...(action !== undefined && { action }),
+        createdAt: {
+          ...(from !== undefined && { gte: from }),
+          ...(to !== undefined && { lt: to }),
+        },
+        AND: [
+          ...(cursor === undefined ? [] : [{ id: { lt: idOfCursor(cursor) } }]),
+          // The index knows ids, not times; what they are about is the same.
+          ...(from === undefined ? [] : [{ id: { gte: firstIdOf(from, -CLOCK_SKEW_MS) } }]),
+          ...(to === undefined ? [] : [{ id: { lt: firstIdOf(to, CLOCK_SKEW_MS) } }]),
+        ],
+      },
+      orderBy: { id: 'desc' },
+      take: limit + 1,
+    });
+  }
+}
+
+/** The lowest UUIDv7 of a time (RFC 9562, section 5.7). */
+function firstIdOf(time: string, shiftMs: number): string {
+  const ms = Math.max(0, Date.parse(time) + shiftMs);
+  return uuidv7({ msecs: ms, seq: 0, random: new Uint8Array(16) });
 }

@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { AuditAction } from '@rind/contracts';
+import type { AuditAction, AuditEvent, ListAuditEventsQuery, Page } from '@rind/contracts';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
+import { toPage } from '../platform/http/page-cursor.js';
+import { toAuditEvent } from './audit.mapper.js';
 import { AuditRepository } from './audit.repository.js';
 
-export interface AuditEvent {
+export interface NewAuditEvent {
   readonly action: AuditAction;
   /** Whom it happened to; null where no account is concerned, as in a sign-in with an unknown address. */
   readonly userId: string | null;
@@ -24,7 +26,12 @@ export class AuditService {
   constructor(private readonly events: AuditRepository) {}
 
   /** Joins a current transaction, so that an event is kept exactly when what it tells of is. */
-  async record(event: AuditEvent, origin: Origin): Promise<void> {
+  async record(event: NewAuditEvent, origin: Origin): Promise<void> {
     await this.events.create(event, origin);
+  }
+
+  /** Newest first. */
+  async list(query: ListAuditEventsQuery): Promise<Page<AuditEvent>> {
+    return toPage(await this.events.list(query), query.limit, toAuditEvent);
   }
 }

@@ -11,7 +11,6 @@ import { TokenCookies } from './cookies/token-cookies.js';
 import { CredentialsService } from './credentials.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
-import { PasswordAttempts } from './password-attempts.js';
 import { FlowCookie } from './oauth/flow-cookie.js';
 import { IdentitiesController } from './oauth/identities.controller.js';
 import { IdentitiesRepository } from './oauth/identities.repository.js';
@@ -22,6 +21,7 @@ import { OAuthFlowsService } from './oauth/oauth-flows.service.js';
 import { OAuthProviders } from './oauth/oauth-providers.js';
 import { OAuthSignInService } from './oauth/oauth-sign-in.service.js';
 import { OAuthController } from './oauth/oauth.controller.js';
+import { PasswordAttempts } from './password-attempts.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
 import { ReauthenticationService } from './reauthentication.service.js';
@@ -39,11 +39,8 @@ import { SigningKeys } from './signing-keys.js';
   providers: [
     AccessTokens,
     AddressProofsService,
-    CrossOriginRequests,
     CredentialsService,
-    JwtStrategy,
-    LargeBodies,
-    PasswordAttempts,
+    CrossOriginRequests,
     FlowCookie,
     IdentitiesRepository,
     IdentitiesService,
@@ -54,6 +51,7 @@ import { SigningKeys } from './signing-keys.js';
     OAuthFlowsService,
     OAuthProviders,
     OAuthSignInService,
+    PasswordAttempts,
     PrincipalCache,
     PrincipalsService,
     ReauthenticationService,
@@ -61,10 +59,10 @@ import { SigningKeys } from './signing-keys.js';
     SessionEnds,
     SessionsRepository,
     SessionsService,
-    SignInService,
     SigningKeys,
+    SignInService,
     TokenCookies,
   ],
-  exports: [JwtStrategy, PrincipalsService, TokenCookies],
+  exports: [JwtStrategy, PrincipalsService, SessionsService, TokenCookies],
 })
 export class AuthModule {}

@@ -16,8 +16,8 @@ export class PrincipalsService {
     return this.cache.find(token);
   }
 
-  /** For a principal whose session turned out to have ended. */
-  forget({ userId }: Principal): void {
+  /** For a principal whose session turned out to have ended, and for a user who was just changed. */
+  forget({ userId }: Pick<Principal, 'userId'>): void {
     this.cache.forgetUser(userId);
   }
 

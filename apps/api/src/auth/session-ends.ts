@@ -14,7 +14,9 @@ export type SessionEndReason =
   | 'limit'
   /** An old refresh token was presented. */
   | 'reuse'
-  | 'credentials_changed';
+  | 'credentials_changed'
+  /** By an administrator, with the whole account. */
+  | 'deactivated';
 
 interface Ending {
   readonly userId: string;

@@ -15,4 +15,13 @@ export class SyncClocks {
       INSERT INTO sync_clocks (user_id, version, timeline)
       VALUES (${userId}::uuid, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, gen_random_uuid())`;
   }
+
+  /**
+   * Waits for a push of the user that is under way, and holds off later ones to the end of the
+   * transaction: they then see what it did. The user's row is locked before (see `UsersService.lock`).
+   */
+  async lock(userId: string): Promise<void> {
+    await this.database.prisma.$queryRaw`
+      SELECT FROM sync_clocks WHERE user_id = ${userId}::uuid FOR UPDATE`;
+  }
 }

@@ -1,9 +1,10 @@
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, Param } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { User } from '@rind/contracts';
+import { AdminUser, User, UserId } from '@rind/contracts';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
 import { CurrentPrincipal } from '../platform/http/current-principal.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
+import { Roles } from '../platform/http/roles.decorator.js';
 import { UsersService } from './users.service.js';
 
 @ApiTags('users')
@@ -19,5 +20,17 @@ export class UsersController {
   })
   getMe(@CurrentPrincipal() { userId }: Principal): Promise<User> {
     return this.users.get(userId);
+  }
+
+  @Get(':id')
+  @Roles('admin')
+  @ApiRoute({
+    operationId: 'getUser',
+    summary: 'One user, for administrators',
+    answers: [{ status: 200, description: 'The user', schema: AdminUser }],
+    problems: ['validation_failed', 'not_found'],
+  })
+  getUser(@Param('id', { schema: UserId }) id: string): Promise<AdminUser> {
+    return this.users.getForAdmin(id);
   }
 }

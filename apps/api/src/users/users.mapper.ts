@@ -1,7 +1,9 @@
-import { Language, type User } from '@rind/contracts';
+import { type AdminUser, Language, type User } from '@rind/contracts';
 import type { User as UserRow } from '../platform/database/generated/client.js';
 
-export function toUser(row: UserRow & { roles: ReadonlyArray<{ roleName: string }> }): User {
+export type UserWithRoles = UserRow & { readonly roles: ReadonlyArray<{ roleName: string }> };
+
+export function toUser(row: UserWithRoles): User {
   return {
     id: row.id,
     email: row.email,
@@ -12,4 +14,8 @@ export function toUser(row: UserRow & { roles: ReadonlyArray<{ roleName: string 
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   };
+}
+
+export function toAdminUser(row: UserWithRoles): AdminUser {
+  return { ...toUser(row), isActive: row.isActive };
 }

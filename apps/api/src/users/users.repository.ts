@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { Language } from '@rind/contracts';
+import type { Language, ListUsersQuery } from '@rind/contracts';
 import { violatesIndex } from '../platform/database/database-errors.js';
 import { Database } from '../platform/database/database.js';
-import type { Prisma, User } from '../platform/database/generated/client.js';
+import type { Prisma } from '../platform/database/generated/client.js';
 import { DomainError } from '../platform/errors/domain.error.js';
+import { idOfCursor } from '../platform/http/page-cursor.js';
+import type { UserWithRoles } from './users.mapper.js';
 
 export interface NewUser {
   /** In lower case. */
@@ -18,6 +20,10 @@ export interface Credentials {
   readonly userId: string;
   readonly passwordHash: string | null;
 }
+
+const withRoles = {
+  roles: { select: { roleName: true }, orderBy: { roleName: 'asc' } },
+} as const satisfies Prisma.UserInclude;
 
 @Injectable()
 export class UsersRepository {
@@ -39,11 +45,61 @@ export class UsersRepository {
     }
   }
 
-  async find(id: string): Promise<(User & { roles: Array<{ roleName: string }> }) | null> {
-    return this.prisma.user.findUnique({
-      where: { id },
-      include: { roles: { select: { roleName: true }, orderBy: { roleName: 'asc' } } },
+  async find(id: string): Promise<UserWithRoles | null> {
+    return this.prisma.user.findUnique({ where: { id }, include: withRoles });
+  }
+
+  /** Newest first, one more than the limit where there are more. */
+  async list({ search, role, active, cursor, limit }: ListUsersQuery): Promise<UserWithRoles[]> {
+    const contains = search && {
+      // Prisma leaves the wildcards of LIKE as they are.
+      contains: search.replaceAll(/[\\%_]/g, '\\$&'),
+      mode: 'insensitive' as const,
+    };
+    return this.prisma.user.findMany({
+      where: {
+        ...(cursor !== undefined && { id: { lt: idOfCursor(cursor) } }),
+        ...(contains && { OR: [{ email: contains }, { displayName: contains }] }),
+        ...(role !== undefined && { roles: { some: { roleName: role } } }),
+        ...(active !== undefined && { isActive: active }),
+      },
+      orderBy: { id: 'desc' },
+      take: limit + 1,
+      include: withRoles,
     });
+  }
+
+  /**
+   * Ids of the active administrators. To the end of the transaction nobody else who asks for them
+   * gets an answer: so of two who take each other's role, one sees what the other did. Taken before
+   * the row of a user.
+   */
+  async lockAdmins(): Promise<string[]> {
+    await this.prisma.$queryRaw`SELECT FROM roles WHERE name = 'admin' FOR NO KEY UPDATE`;
+    const admins = await this.prisma.userRole.findMany({
+      where: { roleName: 'admin', user: { isActive: true } },
+      select: { userId: true },
+    });
+    return admins.map(({ userId }) => userId);
+  }
+
+  /** To the end of the transaction; false when the user is gone. */
+  async lock(id: string): Promise<boolean> {
+    const rows = await this.prisma.$queryRaw<unknown[]>`
+      SELECT FROM users WHERE id = ${id}::uuid FOR UPDATE`;
+    return rows.length > 0;
+  }
+
+  async setActive(id: string, isActive: boolean): Promise<void> {
+    await this.prisma.user.update({ where: { id }, data: { isActive } });
+  }
+
+  async addRole(userId: string, roleName: string): Promise<void> {
+    await this.prisma.userRole.createMany({ data: { userId, roleName }, skipDuplicates: true });
+  }
+
+  async removeRole(userId: string, roleName: string): Promise<void> {
+    await this.prisma.userRole.deleteMany({ where: { userId, roleName } });
   }
 
   async findCredentials(email: string): Promise<Credentials | null> {

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import type { User } from '@rind/contracts';
+import type { AdminUser, ListUsersQuery, Page, User } from '@rind/contracts';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
+import { toPage } from '../platform/http/page-cursor.js';
 import { SyncClocks } from '../sync/sync-clocks.js';
-import { toUser } from './users.mapper.js';
+import { toAdminUser, toUser } from './users.mapper.js';
 import { type Credentials, type NewUser, UsersRepository } from './users.repository.js';
 
 @Injectable()
@@ -28,6 +29,49 @@ export class UsersService {
     const row = await this.users.find(userId);
     if (!row) throw new DomainError('session_ended');
     return toUser(row);
+  }
+
+  /** As administrators see the user. @throws DomainError `not_found` */
+  async getForAdmin(userId: string): Promise<AdminUser> {
+    const row = await this.users.find(userId);
+    if (!row) throw new DomainError('not_found', { detail: 'There is no user with this id.' });
+    return toAdminUser(row);
+  }
+
+  async listForAdmin(query: ListUsersQuery): Promise<Page<AdminUser>> {
+    return toPage(await this.users.list(query), query.limit, toAdminUser);
+  }
+
+  /**
+   * Ids of the active administrators, which nobody else can change before the end of the current
+   * transaction. To be called before `lock`.
+   */
+  async lockAdmins(): Promise<string[]> {
+    return this.users.lockAdmins();
+  }
+
+  /** To the end of the current transaction. @throws DomainError `not_found` */
+  async lock(userId: string): Promise<void> {
+    if (await this.users.lock(userId)) return;
+    throw new DomainError('not_found', { detail: 'There is no user with this id.' });
+  }
+
+  /** Joins the current transaction, in which the user was locked. */
+  async setActive(userId: string, isActive: boolean): Promise<void> {
+    await this.users.setActive(userId, isActive);
+    // A push either was before this, or sees it.
+    if (!isActive) await this.clocks.lock(userId);
+  }
+
+  async setRoles(
+    userId: string,
+    roles: readonly string[],
+    before: readonly string[],
+  ): Promise<void> {
+    for (const role of before) {
+      if (!roles.includes(role)) await this.users.removeRole(userId, role);
+    }
+    for (const role of roles) await this.users.addRole(userId, role);
   }
 
   async findCredentials(email: string): Promise<Credentials | null> {

@@ -20,7 +20,7 @@ interface Operation {
   readonly operationId: string;
   readonly summary?: string;
   readonly tags?: readonly string[];
-  readonly security?: ReadonlyArray<Record<string, unknown>>;
+  readonly security?: ReadonlyArray<Record<string, readonly string[]>>;
   readonly parameters?: ReadonlyArray<{ readonly name: string; readonly schema?: object }>;
   readonly requestBody?: { readonly required?: boolean; readonly content: Answer['content'] };
   readonly responses: Readonly<Record<string, Answer>>;
@@ -107,8 +107,9 @@ describe('routes', () => {
     });
 
     test('declares whether it needs a token', () => {
+      const roles = operation['x-problem-codes']?.includes('forbidden') ? ['admin'] : [];
       expect(operation.security).toEqual(
-        isPublic ? [] : [{ accessToken: [] }, { accessCookie: [] }],
+        isPublic ? [] : [{ accessToken: roles }, { accessCookie: roles }],
       );
       expect(committed.components.securitySchemes).toMatchObject({
         accessToken: { type: 'http', scheme: 'bearer' },

@@ -4,6 +4,66 @@ export type ClientOptions = {
     baseUrl: string;
 };
 
+export type AdminUser = {
+    createdAt: string;
+    displayName: string;
+    email: string;
+    emailVerified: boolean;
+    id: string;
+    /**
+     * False: may not sign in, and has no session
+     */
+    isActive: boolean;
+    language: string;
+    roles: Array<string>;
+    updatedAt: string;
+};
+
+export type AdminUserPage = {
+    items: Array<AdminUser>;
+    /**
+     * Null on the last page
+     */
+    nextCursor: string | null;
+};
+
+export type AuditEvent = {
+    action: string;
+    /**
+     * Who did it, where that was somebody else
+     */
+    actorId: string | null;
+    createdAt: string;
+    detail: {
+        [key: string]: unknown;
+    } | null;
+    id: string;
+    ip: string | null;
+    /**
+     * A code that says why
+     */
+    reason: string | null;
+    requestId: string | null;
+    sessionId: string | null;
+    /**
+     * Stands for the user, also when the account was deleted; null where none is concerned
+     */
+    subjectId: string | null;
+    userAgent: string | null;
+    /**
+     * Whom it happened to
+     */
+    userId: string | null;
+};
+
+export type AuditEventPage = {
+    items: Array<AuditEvent>;
+    /**
+     * Null on the last page
+     */
+    nextCursor: string | null;
+};
+
 export type AuthResult = {
     /**
      * Send as `Authorization: Bearer`. Absent when tokens travel in cookies.
@@ -26,15 +86,6 @@ export type Device = {
     id: string;
     name?: string;
     platform?: string;
-};
-
-export type ExchangeOAuthBody = {
-    code: string;
-    /**
-     * What `codeChallenge` was made from: shows that it is the same app.
-     */
-    codeVerifier: string;
-    device?: Device;
 };
 
 export type HealthCheck = {
@@ -62,21 +113,6 @@ export type HealthReady = {
     version: string;
 };
 
-export type Identity = {
-    createdAt: string;
-    /**
-     * Address at the provider when the identity was linked
-     */
-    email: string | null;
-    id: string;
-    provider: string;
-};
-
-export type IdentityList = {
-    items: Array<Identity>;
-    nextCursor: string | null;
-};
-
 export type LoginBody = {
     device?: Device;
     email: string;
@@ -89,26 +125,6 @@ export type MfaRequired = {
     methods: Array<string>;
     mfaRequired: true;
     mfaToken: string;
-};
-
-export type OAuthTokenBody = {
-    /**
-     * Of Facebook, in place of `idToken` and `nonce`
-     */
-    accessToken?: string;
-    device?: Device;
-    /**
-     * Of Google or Apple; with `nonce`
-     */
-    idToken?: string;
-    /**
-     * For a new account, where the provider tells the app the name but not the token
-     */
-    name?: string;
-    /**
-     * Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.
-     */
-    nonce?: string;
 };
 
 export type Problem = {
@@ -353,6 +369,14 @@ export type TaskRecord = {
     updated_at: number;
 };
 
+export type UpdateUserBody = {
+    isActive?: boolean;
+    /**
+     * All roles that the user has from now on
+     */
+    roles?: Array<'user' | 'admin'>;
+};
+
 export type User = {
     createdAt: string;
     displayName: string;
@@ -368,57 +392,33 @@ export type VerificationRequired = {
     verificationRequired: true;
 };
 
-export type ListIdentitiesData = {
+export type ListAuditEventsData = {
     body?: never;
     path?: never;
-    query?: never;
-    url: '/api/v1/auth/identities';
-};
-
-export type ListIdentitiesErrors = {
-    /**
-     * `unauthenticated`: Authentication required
-     *
-     * `access_token_expired`: Access token expired
-     *
-     * `session_ended`: Session ended
-     */
-    401: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type ListIdentitiesError = ListIdentitiesErrors[keyof ListIdentitiesErrors];
-
-export type ListIdentitiesResponses = {
-    /**
-     * The identities
-     */
-    200: IdentityList;
-};
-
-export type ListIdentitiesResponse = ListIdentitiesResponses[keyof ListIdentitiesResponses];
-
-export type UnlinkIdentityData = {
-    body?: never;
-    path: {
-        id: string;
+    query?: {
+        /**
+         * Whom it happened to
+         */
+        userId?: string;
+        action?: 'registered' | 'signed_in' | 'sign_in_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'email_verified' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'account_exported' | 'account_deleted';
+        from?: string;
+        /**
+         * Events of this moment are left out
+         */
+        to?: string;
+        /**
+         * `nextCursor` of the page before; absent for the first one
+         */
+        cursor?: string;
+        /**
+         * How many items a page has at most: 1 to 100
+         */
+        limit?: string;
     };
-    query?: never;
-    url: '/api/v1/auth/identities/{id}';
+    url: '/api/v1/admin/audit-events';
 };
 
-export type UnlinkIdentityErrors = {
+export type ListAuditEventsErrors = {
     /**
      * `unauthenticated`: Authentication required
      *
@@ -428,17 +428,9 @@ export type UnlinkIdentityErrors = {
      */
     401: Problem;
     /**
-     * `cross_origin_refused`: Cross-origin request refused
+     * `forbidden`: Forbidden
      */
     403: Problem;
-    /**
-     * `not_found`: Not found
-     */
-    404: Problem;
-    /**
-     * `last_sign_in_method`: Last way to sign in
-     */
-    409: Problem;
     /**
      * `validation_failed`: Validation failed
      */
@@ -457,16 +449,153 @@ export type UnlinkIdentityErrors = {
     503: Problem;
 };
 
-export type UnlinkIdentityError = UnlinkIdentityErrors[keyof UnlinkIdentityErrors];
+export type ListAuditEventsError = ListAuditEventsErrors[keyof ListAuditEventsErrors];
 
-export type UnlinkIdentityResponses = {
+export type ListAuditEventsResponses = {
     /**
-     * The identity signs nobody in any more
+     * A page of events
      */
-    204: void;
+    200: AuditEventPage;
 };
 
-export type UnlinkIdentityResponse = UnlinkIdentityResponses[keyof UnlinkIdentityResponses];
+export type ListAuditEventsResponse = ListAuditEventsResponses[keyof ListAuditEventsResponses];
+
+export type ListUsersData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * A part of the address or of the name
+         */
+        search?: string;
+        role?: 'user' | 'admin';
+        active?: 'true' | 'false';
+        /**
+         * `nextCursor` of the page before; absent for the first one
+         */
+        cursor?: string;
+        /**
+         * How many items a page has at most: 1 to 100
+         */
+        limit?: string;
+    };
+    url: '/api/v1/admin/users';
+};
+
+export type ListUsersErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `forbidden`: Forbidden
+     */
+    403: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ListUsersError = ListUsersErrors[keyof ListUsersErrors];
+
+export type ListUsersResponses = {
+    /**
+     * A page of users
+     */
+    200: AdminUserPage;
+};
+
+export type ListUsersResponse = ListUsersResponses[keyof ListUsersResponses];
+
+export type UpdateUserData = {
+    body: UpdateUserBody;
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/admin/users/{id}';
+};
+
+export type UpdateUserErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `forbidden`: Forbidden
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `last_admin`: Last administrator
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type UpdateUserError = UpdateUserErrors[keyof UpdateUserErrors];
+
+export type UpdateUserResponses = {
+    /**
+     * The user as of now
+     */
+    200: AdminUser;
+};
+
+export type UpdateUserResponse = UpdateUserResponses[keyof UpdateUserResponses];
 
 export type LoginData = {
     body: LoginBody;
@@ -577,289 +706,6 @@ export type LogoutResponses = {
 };
 
 export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
-
-export type ExchangeOAuthCodeData = {
-    body: ExchangeOAuthBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
-    path?: never;
-    query?: never;
-    url: '/api/v1/auth/oauth/exchange';
-};
-
-export type ExchangeOAuthCodeErrors = {
-    /**
-     * `malformed_request`: Malformed request
-     */
-    400: Problem;
-    /**
-     * `oauth_code_invalid`: Code invalid
-     */
-    401: Problem;
-    /**
-     * `account_deactivated`: Account deactivated
-     *
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
-     * `payload_too_large`: Payload too large
-     */
-    413: Problem;
-    /**
-     * `unsupported_media_type`: Unsupported media type
-     */
-    415: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type ExchangeOAuthCodeError = ExchangeOAuthCodeErrors[keyof ExchangeOAuthCodeErrors];
-
-export type ExchangeOAuthCodeResponses = {
-    /**
-     * Signed in
-     */
-    200: LoginResult;
-};
-
-export type ExchangeOAuthCodeResponse = ExchangeOAuthCodeResponses[keyof ExchangeOAuthCodeResponses];
-
-export type StartOAuthData = {
-    body?: never;
-    path: {
-        provider: string;
-    };
-    query: {
-        /**
-         * One of the configured return addresses, letter for letter. The browser comes back to it with `code`, or with `error`, a problem code.
-         */
-        returnTo: string;
-        /**
-         * PKCE challenge (S256) of a verifier that the app keeps to itself
-         */
-        codeChallenge: string;
-    };
-    url: '/api/v1/auth/oauth/{provider}';
-};
-
-export type StartOAuthErrors = {
-    /**
-     * `not_found`: Not found
-     */
-    404: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     *
-     * `return_url_not_allowed`: Return address not allowed
-     */
-    422: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `oauth_failed`: Provider failed
-     */
-    502: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type StartOAuthError = StartOAuthErrors[keyof StartOAuthErrors];
-
-export type FinishOAuthData = {
-    body?: never;
-    path: {
-        provider: string;
-    };
-    query?: never;
-    url: '/api/v1/auth/oauth/{provider}/callback';
-};
-
-export type FinishOAuthErrors = {
-    /**
-     * `oauth_flow_invalid`: Sign-in at the provider not recognised
-     */
-    400: Problem;
-    /**
-     * `not_found`: Not found
-     */
-    404: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type FinishOAuthError = FinishOAuthErrors[keyof FinishOAuthErrors];
-
-export type FinishOAuthFormData = {
-    body?: never;
-    path: {
-        provider: string;
-    };
-    query?: never;
-    url: '/api/v1/auth/oauth/{provider}/callback';
-};
-
-export type FinishOAuthFormErrors = {
-    /**
-     * `oauth_flow_invalid`: Sign-in at the provider not recognised
-     */
-    400: Problem;
-    /**
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
-     * `not_found`: Not found
-     */
-    404: Problem;
-    /**
-     * `payload_too_large`: Payload too large
-     */
-    413: Problem;
-    /**
-     * `unsupported_media_type`: Unsupported media type
-     */
-    415: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type FinishOAuthFormError = FinishOAuthFormErrors[keyof FinishOAuthFormErrors];
-
-export type SignInWithOAuthTokenData = {
-    body: OAuthTokenBody;
-    headers?: {
-        /**
-         * For browsers: `cookie` puts the tokens into cookies instead of the answer
-         */
-        'X-Token-Transport'?: 'cookie';
-    };
-    path: {
-        provider: string;
-    };
-    query?: never;
-    url: '/api/v1/auth/oauth/{provider}/token';
-};
-
-export type SignInWithOAuthTokenErrors = {
-    /**
-     * `malformed_request`: Malformed request
-     */
-    400: Problem;
-    /**
-     * `oauth_token_invalid`: Token of the provider invalid
-     */
-    401: Problem;
-    /**
-     * `oauth_email_missing`: No address from the provider
-     *
-     * `account_deactivated`: Account deactivated
-     *
-     * `cross_origin_refused`: Cross-origin request refused
-     */
-    403: Problem;
-    /**
-     * `not_found`: Not found
-     */
-    404: Problem;
-    /**
-     * `oauth_email_unverified`: Address not verified by the provider
-     */
-    409: Problem;
-    /**
-     * `payload_too_large`: Payload too large
-     */
-    413: Problem;
-    /**
-     * `unsupported_media_type`: Unsupported media type
-     */
-    415: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
-    /**
-     * `rate_limited`: Too many requests
-     */
-    429: Problem;
-    /**
-     * `internal_error`: Internal error
-     */
-    500: Problem;
-    /**
-     * `oauth_failed`: Provider failed
-     */
-    502: Problem;
-    /**
-     * `service_unavailable`: Service unavailable
-     */
-    503: Problem;
-};
-
-export type SignInWithOAuthTokenError = SignInWithOAuthTokenErrors[keyof SignInWithOAuthTokenErrors];
-
-export type SignInWithOAuthTokenResponses = {
-    /**
-     * Signed in
-     */
-    200: LoginResult;
-};
-
-export type SignInWithOAuthTokenResponse = SignInWithOAuthTokenResponses[keyof SignInWithOAuthTokenResponses];
 
 export type RefreshData = {
     body?: RefreshBody;
@@ -1431,3 +1277,58 @@ export type GetMeResponses = {
 };
 
 export type GetMeResponse = GetMeResponses[keyof GetMeResponses];
+
+export type GetUserData = {
+    body?: never;
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/users/{id}';
+};
+
+export type GetUserErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `forbidden`: Forbidden
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type GetUserError = GetUserErrors[keyof GetUserErrors];
+
+export type GetUserResponses = {
+    /**
+     * The user
+     */
+    200: AdminUser;
+};
+
+export type GetUserResponse = GetUserResponses[keyof GetUserResponses];

@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { AuditModule } from '../audit/audit.module.js';
+import { AuthModule } from '../auth/auth.module.js';
+import { UsersModule } from '../users/users.module.js';
+import { AdminUsersController } from './admin-users.controller.js';
+import { AdminUsersService } from './admin-users.service.js';
+import { AuditEventsController } from './audit-events.controller.js';
+
+@Module({
+  imports: [AuditModule, AuthModule, UsersModule],
+  controllers: [AdminUsersController, AuditEventsController],
+  providers: [AdminUsersService],
+})
+export class AdminModule {}

@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { AdminUsersService } from '../apps/api/dist/admin/admin-users.service.js';
+import { createApp } from '../apps/api/dist/create-app.js';
+import { loadConfig } from '../apps/api/dist/platform/config/config.js';
+import { DomainError } from '../apps/api/dist/platform/errors/domain.error.js';
+import { findDatabaseUrl, howToNameDatabase } from './database-url.ts';
+
+const help = `Makes a registered user an administrator, such as the first one, who can then make others in the API.
+May be run again. Running instances see it at once.
+
+  pnpm admin:grant EMAIL
+
+Environment (also read from .env):
+  DATABASE_URL     the migrated database; by default that of a running \`npm start\`
+  RIND_DATA_DIR    where that one keeps its address; by default .data
+`;
+
+async function grant(email: string): Promise<void> {
+  const databaseUrl = findDatabaseUrl(process.env);
+  if (databaseUrl === undefined) throw new Error(howToNameDatabase);
+  const config = loadConfig({
+    // No token is issued, so that any secret serves.
+    JWT_SECRET: randomUUID(),
+    LOG_LEVEL: 'warn',
+    DATABASE_URL: databaseUrl,
+  });
+  const app = await createApp(config);
+  try {
+    const user = await app.get(AdminUsersService).grantAdmin(email);
+    console.log(`${user.email} has the roles ${user.roles.join(', ')}.`);
+  } catch (error) {
+    throw error instanceof DomainError && error.code === 'not_found'
+      ? new Error(`Nobody is registered as ${email}: register first.`, { cause: error })
+      : error;
+  } finally {
+    await app.close();
+  }
+}
+
+const [email, ...others] = process.argv.slice(2).filter((word) => word !== '--');
+if (email === '--help') {
+  console.log(help);
+} else if (email === undefined || others.length > 0) {
+  console.error(help);
+  process.exitCode = 2;
+} else {
+  if (existsSync('.env')) process.loadEnvFile();
+  try {
+    await grant(email);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message.trim() : error);
+    process.exitCode = 1;
+  }
+}
