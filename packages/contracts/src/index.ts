@@ -5,6 +5,7 @@ export * from './errors.js';
 export * from './health.js';
 export * from './oauth.js';
 export * from './page.js';
+export * from './preferences.js';
 export * from './problem.js';
 export * from './sessions.js';
 export * from './sync/pull.js';

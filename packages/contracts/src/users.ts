@@ -22,3 +22,8 @@ export const User = z
   })
   .meta({ id: 'User' });
 export type User = z.infer<typeof User>;
+
+export const UpdateMeBody = z
+  .object({ displayName: DisplayName.optional(), language: Language.optional() })
+  .meta({ id: 'UpdateMeBody' });
+export type UpdateMeBody = z.infer<typeof UpdateMeBody>;

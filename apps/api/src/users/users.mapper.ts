@@ -1,7 +1,10 @@
 import { type AdminUser, Language, type User } from '@rind/contracts';
 import type { User as UserRow } from '../platform/database/generated/client.js';
 
-export type UserWithRoles = UserRow & { readonly roles: ReadonlyArray<{ roleName: string }> };
+/** Without what apps keep: it may be long, and is asked for alone. */
+export type UserWithRoles = Omit<UserRow, 'preferences'> & {
+  readonly roles: ReadonlyArray<{ roleName: string }>;
+};
 
 export function toUser(row: UserWithRoles): User {
   return {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { Language, ListUsersQuery } from '@rind/contracts';
+import type { Language, ListUsersQuery, Preferences, UpdateMeBody } from '@rind/contracts';
 import { violatesIndex } from '../platform/database/database-errors.js';
 import { Database } from '../platform/database/database.js';
 import type { Prisma } from '../platform/database/generated/client.js';
@@ -46,7 +46,33 @@ export class UsersRepository {
   }
 
   async find(id: string): Promise<UserWithRoles | null> {
-    return this.prisma.user.findUnique({ where: { id }, include: withRoles });
+    return this.prisma.user.findUnique({
+      where: { id },
+      include: withRoles,
+      omit: { preferences: true },
+    });
+  }
+
+  async update(id: string, { displayName, language }: UpdateMeBody): Promise<void> {
+    await this.prisma.user.updateMany({
+      where: { id },
+      data: {
+        ...(displayName !== undefined && { displayName }),
+        ...(language !== undefined && { language }),
+      },
+    });
+  }
+
+  async findPreferences(id: string): Promise<Preferences | null> {
+    const row = await this.prisma.user.findUnique({ where: { id }, select: { preferences: true } });
+    return row && (row.preferences as Preferences);
+  }
+
+  async setPreferences(id: string, preferences: Preferences): Promise<void> {
+    await this.prisma.user.updateMany({
+      where: { id },
+      data: { preferences: preferences as Prisma.InputJsonObject },
+    });
   }
 
   /** Newest first, one more than the limit where there are more. */
@@ -66,6 +92,7 @@ export class UsersRepository {
       orderBy: { id: 'desc' },
       take: limit + 1,
       include: withRoles,
+      omit: { preferences: true },
     });
   }
 

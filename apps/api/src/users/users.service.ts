@@ -1,5 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import type { AdminUser, ListUsersQuery, Page, User } from '@rind/contracts';
+import {
+  type AdminUser,
+  fitsPreferences,
+  type ListUsersQuery,
+  type Page,
+  type Preferences,
+  tooManyPreferences,
+  type UpdateMeBody,
+  type UpdatePreferencesBody,
+  type User,
+} from '@rind/contracts';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { toPage } from '../platform/http/page-cursor.js';
@@ -29,6 +39,40 @@ export class UsersService {
     const row = await this.users.find(userId);
     if (!row) throw new DomainError('session_ended');
     return toUser(row);
+  }
+
+  /** What the body leaves out keeps its value. @throws DomainError `session_ended` when the account is gone */
+  async update(userId: string, body: UpdateMeBody): Promise<User> {
+    if (Object.keys(body).length > 0) await this.users.update(userId, body);
+    return this.get(userId);
+  }
+
+  /** @throws DomainError `session_ended` when the account is gone */
+  async getPreferences(userId: string): Promise<Preferences> {
+    const preferences = await this.users.findPreferences(userId);
+    if (!preferences) throw new DomainError('session_ended');
+    return preferences;
+  }
+
+  /**
+   * Replaces the values of the keys given, and removes those given as null. Two devices that change
+   * different keys at once both succeed.
+   *
+   * @throws DomainError `validation_failed` when all together become too many; `session_ended` when
+   *   the account is gone
+   */
+  async updatePreferences(userId: string, changes: UpdatePreferencesBody): Promise<Preferences> {
+    return this.database.transaction(async () => {
+      await this.users.lock(userId);
+      const entries = Object.entries({ ...(await this.getPreferences(userId)), ...changes });
+      const preferences = Object.fromEntries(entries.filter(([, value]) => value !== null));
+      if (!fitsPreferences(preferences)) {
+        const fault = { pointer: '', code: 'too_big', message: tooManyPreferences };
+        throw new DomainError('validation_failed', { faults: [fault] });
+      }
+      await this.users.setPreferences(userId, preferences);
+      return preferences;
+    });
   }
 
   /** As administrators see the user. @throws DomainError `not_found` */
