@@ -496,6 +496,9 @@ describe('access tokens', () => {
     ['no algorithm', () => `${encode({ alg: 'none', typ: 'JWT' })}.${encode(claims())}.`],
     ['an unknown key', () => sign({}, 'another secret', { keyid: '000000000000' })],
     ['a subject that is no UUID', () => sign({ sub: "' OR 1=1" })],
+    ['a token that was cut off', () => sign().slice(0, -1)],
+    ['a token without its signature', () => sign().split('.').slice(0, 2).join('.')],
+    ['trailing data', () => `${sign()}=`],
     ['no session', () => sign({ sid: undefined })],
     ['a counter that is no number', () => sign({ rtc: '1' })],
     [
