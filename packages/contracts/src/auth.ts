@@ -21,7 +21,7 @@ const NewPassword = z.string().normalize('NFKC').min(10).max(128).meta({
 });
 
 /** Lengths are not checked on sign-in: rules for new passwords may have changed since it was set. */
-const Password = z.string().normalize('NFKC').min(1).max(1024);
+export const Password = z.string().normalize('NFKC').min(1).max(1024);
 
 export const Device = z
   .object({

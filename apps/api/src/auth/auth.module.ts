@@ -2,8 +2,12 @@ import { Module } from '@nestjs/common';
 import { PassportModule } from '@nestjs/passport';
 import { AuditModule } from '../audit/audit.module.js';
 import { PasswordsModule } from '../platform/passwords/passwords.module.js';
+import { SyncModule } from '../sync/sync.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccessTokens } from './access-tokens.js';
+import { AccountDeletionService } from './account/account-deletion.service.js';
+import { AccountExportService } from './account/account-export.service.js';
+import { AccountController } from './account/account.controller.js';
 import { AddressProofsService } from './address-proofs.service.js';
 import { AuthController } from './auth.controller.js';
 import { CrossOriginRequests } from './cookies/cross-origin-requests.js';
@@ -34,10 +38,18 @@ import { SignInService } from './sign-in.service.js';
 import { SigningKeys } from './signing-keys.js';
 
 @Module({
-  imports: [AuditModule, PassportModule, PasswordsModule, UsersModule],
-  controllers: [AuthController, IdentitiesController, OAuthController, SessionsController],
+  imports: [AuditModule, PassportModule, PasswordsModule, SyncModule, UsersModule],
+  controllers: [
+    AccountController,
+    AuthController,
+    IdentitiesController,
+    OAuthController,
+    SessionsController,
+  ],
   providers: [
     AccessTokens,
+    AccountDeletionService,
+    AccountExportService,
     AddressProofsService,
     CredentialsService,
     CrossOriginRequests,

@@ -36,6 +36,8 @@ export interface LargePull {
   readonly userId: string;
   readonly cursor: number;
   readonly wholeTables: readonly string[];
+  /** For somebody who has no replica, and wants to know of deleted records all the same. */
+  readonly withTombstones?: boolean;
   readonly report: PullReport;
 }
 
@@ -175,7 +177,7 @@ export class LargePulls {
   }
 
   private async *write(
-    { userId, cursor, wholeTables, report }: LargePull,
+    { userId, cursor, wholeTables, withTombstones = false, report }: LargePull,
     { clock, copyUpdated, copyDeleted }: PullSnapshot,
     signal: AbortSignal,
   ): AsyncGenerator<Buffer> {
@@ -194,7 +196,7 @@ export class LargePulls {
       yield* encode(copyUpdated(table, after, signal), updated, output);
       updatedRows += updated.rows;
       output.appendText(answerText.beforeDeleted);
-      if (since > 0) {
+      if (since > 0 || withTombstones) {
         const deleted = new CopyEncoder(output, deletedFields, '');
         yield* encode(copyDeleted(table, since, signal), deleted, output);
         deletedRows += deleted.rows;

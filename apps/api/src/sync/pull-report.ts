@@ -1,4 +1,10 @@
-export type PullKind = 'first' | 'incremental' | 'migration' | 'replacement' | 'nothing_new';
+export type PullKind =
+  | 'first'
+  | 'incremental'
+  | 'migration'
+  | 'replacement'
+  | 'nothing_new'
+  | 'export';
 
 /** What the log says of a pull, to tell why a row was in it or not. No content of rows. */
 export class PullReport {

@@ -74,6 +74,17 @@ export class PullService {
     return { body, coding: transfer.coding, report };
   }
 
+  /**
+   * All that is synced of a user, deleted ids too, as the text of a pull. Streamed whatever its size.
+   *
+   * @throws DomainError as `pull`
+   */
+  async export(userId: string, signal: AbortSignal): Promise<Readable> {
+    const report = new PullReport('export', 0);
+    const pull = { userId, cursor: 0, wholeTables: [], withTombstones: true, report };
+    return this.largePulls.open(pull, { coding: 'identity', signal });
+  }
+
   /** In one snapshot: all rows for a cursor below the floor, which has missed deletions. */
   private async read(
     userId: string,

@@ -28,6 +28,6 @@ import { TombstonesService } from './tombstones.service.js';
     SyncService,
     TombstonesService,
   ],
-  exports: [SyncClocks, SyncEvents, SyncService, TombstonesService],
+  exports: [PullService, SyncClocks, SyncEvents, SyncService, TombstonesService],
 })
 export class SyncModule {}

@@ -117,6 +117,11 @@ export class UsersRepository {
     return rows.length > 0;
   }
 
+  /** With everything that refers to the user. */
+  async delete(id: string): Promise<void> {
+    await this.prisma.$executeRaw`DELETE FROM users WHERE id = ${id}::uuid`;
+  }
+
   async setActive(id: string, isActive: boolean): Promise<void> {
     await this.prisma.user.update({ where: { id }, data: { isActive } });
   }

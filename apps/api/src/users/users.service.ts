@@ -107,6 +107,25 @@ export class UsersService {
     if (!isActive) await this.clocks.lock(userId);
   }
 
+  /**
+   * Locks the user, and then the clock, so that no push is under way. Joins the current transaction.
+   *
+   * @throws DomainError `last_admin`; `session_ended` when the account is gone
+   */
+  async lockForDeletion(userId: string): Promise<void> {
+    const { roles } = await this.get(userId);
+    const isLastAdmin =
+      roles.includes('admin') && (await this.users.lockAdmins()).every((id) => id === userId);
+    if (isLastAdmin) throw new DomainError('last_admin');
+    if (!(await this.users.lock(userId))) throw new DomainError('session_ended');
+    await this.clocks.lock(userId);
+  }
+
+  /** Joins the current transaction, in which the user was locked. */
+  async delete(userId: string): Promise<void> {
+    await this.users.delete(userId);
+  }
+
   async setRoles(
     userId: string,
     roles: readonly string[],

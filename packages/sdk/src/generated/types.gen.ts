@@ -4,6 +4,19 @@ export type ClientOptions = {
     baseUrl: string;
 };
 
+export type AccountExport = {
+    auditEvents: Array<AuditEvent>;
+    exportedAt: string;
+    identities: Array<Identity>;
+    preferences: Preferences;
+    sessions: Array<Session>;
+    /**
+     * All live records of all synced tables, and the ids of deleted ones, as in a pull
+     */
+    sync: PullResult;
+    user: User;
+};
+
 export type AdminUser = {
     createdAt: string;
     displayName: string;
@@ -78,6 +91,10 @@ export type AuthResult = {
     user: User;
 };
 
+export type DeleteAccountBody = {
+    password?: string;
+};
+
 export type Device = {
     appVersion?: string;
     /**
@@ -86,6 +103,15 @@ export type Device = {
     id: string;
     name?: string;
     platform?: string;
+};
+
+export type ExchangeOAuthBody = {
+    code: string;
+    /**
+     * What `codeChallenge` was made from: shows that it is the same app.
+     */
+    codeVerifier: string;
+    device?: Device;
 };
 
 export type HealthCheck = {
@@ -113,6 +139,21 @@ export type HealthReady = {
     version: string;
 };
 
+export type Identity = {
+    createdAt: string;
+    /**
+     * Address at the provider when the identity was linked
+     */
+    email: string | null;
+    id: string;
+    provider: string;
+};
+
+export type IdentityList = {
+    items: Array<Identity>;
+    nextCursor: string | null;
+};
+
 export type LoginBody = {
     device?: Device;
     email: string;
@@ -125,6 +166,26 @@ export type MfaRequired = {
     methods: Array<string>;
     mfaRequired: true;
     mfaToken: string;
+};
+
+export type OAuthTokenBody = {
+    /**
+     * Of Facebook, in place of `idToken` and `nonce`
+     */
+    accessToken?: string;
+    device?: Device;
+    /**
+     * Of Google or Apple; with `nonce`
+     */
+    idToken?: string;
+    /**
+     * For a new account, where the provider tells the app the name but not the token
+     */
+    name?: string;
+    /**
+     * Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.
+     */
+    nonce?: string;
 };
 
 export type Preferences = {
@@ -613,6 +674,106 @@ export type UpdateUserResponses = {
 
 export type UpdateUserResponse = UpdateUserResponses[keyof UpdateUserResponses];
 
+export type ListIdentitiesData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/identities';
+};
+
+export type ListIdentitiesErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ListIdentitiesError = ListIdentitiesErrors[keyof ListIdentitiesErrors];
+
+export type ListIdentitiesResponses = {
+    /**
+     * The identities
+     */
+    200: IdentityList;
+};
+
+export type ListIdentitiesResponse = ListIdentitiesResponses[keyof ListIdentitiesResponses];
+
+export type UnlinkIdentityData = {
+    body?: never;
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/identities/{id}';
+};
+
+export type UnlinkIdentityErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `last_sign_in_method`: Last way to sign in
+     */
+    409: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type UnlinkIdentityError = UnlinkIdentityErrors[keyof UnlinkIdentityErrors];
+
+export type UnlinkIdentityResponses = {
+    /**
+     * The identity signs nobody in any more
+     */
+    204: void;
+};
+
+export type UnlinkIdentityResponse = UnlinkIdentityResponses[keyof UnlinkIdentityResponses];
+
 export type LoginData = {
     body: LoginBody;
     headers?: {
@@ -722,6 +883,289 @@ export type LogoutResponses = {
 };
 
 export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
+
+export type ExchangeOAuthCodeData = {
+    body: ExchangeOAuthBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/oauth/exchange';
+};
+
+export type ExchangeOAuthCodeErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `oauth_code_invalid`: Code invalid
+     */
+    401: Problem;
+    /**
+     * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ExchangeOAuthCodeError = ExchangeOAuthCodeErrors[keyof ExchangeOAuthCodeErrors];
+
+export type ExchangeOAuthCodeResponses = {
+    /**
+     * Signed in
+     */
+    200: LoginResult;
+};
+
+export type ExchangeOAuthCodeResponse = ExchangeOAuthCodeResponses[keyof ExchangeOAuthCodeResponses];
+
+export type StartOAuthData = {
+    body?: never;
+    path: {
+        provider: string;
+    };
+    query: {
+        /**
+         * One of the configured return addresses, letter for letter. The browser comes back to it with `code`, or with `error`, a problem code.
+         */
+        returnTo: string;
+        /**
+         * PKCE challenge (S256) of a verifier that the app keeps to itself
+         */
+        codeChallenge: string;
+    };
+    url: '/api/v1/auth/oauth/{provider}';
+};
+
+export type StartOAuthErrors = {
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `return_url_not_allowed`: Return address not allowed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `oauth_failed`: Provider failed
+     */
+    502: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type StartOAuthError = StartOAuthErrors[keyof StartOAuthErrors];
+
+export type FinishOAuthData = {
+    body?: never;
+    path: {
+        provider: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/oauth/{provider}/callback';
+};
+
+export type FinishOAuthErrors = {
+    /**
+     * `oauth_flow_invalid`: Sign-in at the provider not recognised
+     */
+    400: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type FinishOAuthError = FinishOAuthErrors[keyof FinishOAuthErrors];
+
+export type FinishOAuthFormData = {
+    body?: never;
+    path: {
+        provider: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/oauth/{provider}/callback';
+};
+
+export type FinishOAuthFormErrors = {
+    /**
+     * `oauth_flow_invalid`: Sign-in at the provider not recognised
+     */
+    400: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type FinishOAuthFormError = FinishOAuthFormErrors[keyof FinishOAuthFormErrors];
+
+export type SignInWithOAuthTokenData = {
+    body: OAuthTokenBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
+    path: {
+        provider: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/oauth/{provider}/token';
+};
+
+export type SignInWithOAuthTokenErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `oauth_token_invalid`: Token of the provider invalid
+     */
+    401: Problem;
+    /**
+     * `oauth_email_missing`: No address from the provider
+     *
+     * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `oauth_email_unverified`: Address not verified by the provider
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `oauth_failed`: Provider failed
+     */
+    502: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type SignInWithOAuthTokenError = SignInWithOAuthTokenErrors[keyof SignInWithOAuthTokenErrors];
+
+export type SignInWithOAuthTokenResponses = {
+    /**
+     * Signed in
+     */
+    200: LoginResult;
+};
+
+export type SignInWithOAuthTokenResponse = SignInWithOAuthTokenResponses[keyof SignInWithOAuthTokenResponses];
 
 export type RefreshData = {
     body?: RefreshBody;
@@ -1253,6 +1697,75 @@ export type GetSyncSchemaResponses = {
 
 export type GetSyncSchemaResponse = GetSyncSchemaResponses[keyof GetSyncSchemaResponses];
 
+export type DeleteMeData = {
+    body: DeleteAccountBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/users/me';
+};
+
+export type DeleteMeErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `last_admin`: Last administrator
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type DeleteMeError = DeleteMeErrors[keyof DeleteMeErrors];
+
+export type DeleteMeResponses = {
+    /**
+     * Nothing is left
+     */
+    204: void;
+};
+
+export type DeleteMeResponse = DeleteMeResponses[keyof DeleteMeResponses];
+
 export type GetMeData = {
     body?: never;
     path?: never;
@@ -1354,6 +1867,47 @@ export type UpdateMeResponses = {
 };
 
 export type UpdateMeResponse = UpdateMeResponses[keyof UpdateMeResponses];
+
+export type ExportMeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/v1/users/me/export';
+};
+
+export type ExportMeErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ExportMeError = ExportMeErrors[keyof ExportMeErrors];
+
+export type ExportMeResponses = {
+    /**
+     * The file
+     */
+    200: AccountExport;
+};
+
+export type ExportMeResponse = ExportMeResponses[keyof ExportMeResponses];
 
 export type GetPreferencesData = {
     body?: never;

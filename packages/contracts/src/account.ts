@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { AuditEvent } from './audit.js';
+import { Password } from './auth.js';
+import { Identity } from './oauth.js';
+import { Preferences } from './preferences.js';
+import { Session } from './sessions.js';
+import { PullResult } from './sync/pull.js';
+import { User } from './users.js';
+
+export const DeleteAccountBody = z
+  .object({ password: Password.optional() })
+  .meta({ id: 'DeleteAccountBody' });
+export type DeleteAccountBody = z.infer<typeof DeleteAccountBody>;
+
+/** Everything that is stored about a user, without what only proves who they are. */
+export const AccountExport = z
+  .object({
+    exportedAt: z.iso.datetime(),
+    user: User,
+    preferences: Preferences,
+    sessions: z.array(Session),
+    identities: z.array(Identity),
+    auditEvents: z.array(AuditEvent),
+    sync: PullResult.meta({
+      description:
+        'All live records of all synced tables, and the ids of deleted ones, as in a pull',
+    }),
+  })
+  .meta({ id: 'AccountExport' });
+export type AccountExport = z.infer<typeof AccountExport>;
