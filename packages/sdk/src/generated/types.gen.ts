@@ -7,7 +7,6 @@ export type ClientOptions = {
 export type AccountExport = {
     auditEvents: Array<AuditEvent>;
     exportedAt: string;
-    identities: Array<Identity>;
     preferences: Preferences;
     sessions: Array<Session>;
     /**
