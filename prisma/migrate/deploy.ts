@@ -3,6 +3,7 @@ import type { FailedScript } from './engine-adapter.ts';
 import { type EngineSession, runEngineCommand, wholeSchema, withSchemaEngine } from './engine.ts';
 import { MigrateError } from './errors.ts';
 import { type MigrationStatus, readHistory } from './history.ts';
+import { migrateJobQueue } from './job-queue.ts';
 import { withMigrationLock } from './lock.ts';
 import {
   type Migration,
@@ -30,8 +31,8 @@ interface Deployment {
 }
 
 /**
- * Applies every pending migration, each as one transaction, and creates the database if there is
- * none. Safe to run from several processes at once: they take turns.
+ * Applies every pending migration, each as one transaction, and those of the job queue; creates the
+ * database if there is none. Safe to run from several processes at once: they take turns.
  * @throws MigrateError when a migration fails, or an earlier one has failed and is not resolved
  */
 export async function deployMigrations({
@@ -48,6 +49,7 @@ export async function deployMigrations({
   return withMigrationLock(target, { onProgress, lockTimeoutMs }, async (client) => {
     const history = await readHistory(client, target, migrations);
     const applied = await applyPending({ target, paths, migrations, history, onProgress });
+    await migrateJobQueue(target);
     return { applied };
   });
 }

@@ -14,6 +14,7 @@ import { ProblemFilter } from './platform/errors/problem.filter.js';
 import { validationPipe } from './platform/errors/validation.pipe.js';
 import { HttpModule } from './platform/http/http.module.js';
 import { RateLimitGuard } from './platform/http/rate-limits/rate-limit.guard.js';
+import { JobsModule } from './platform/jobs/jobs.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { SyncTablesModule } from './sync/sync-tables.module.js';
 import { SyncModule } from './sync/sync.module.js';
@@ -28,6 +29,7 @@ export class AppModule {
         ConfigModule.register(config),
         DatabaseModule,
         HttpModule,
+        JobsModule,
         MetricsModule,
         SyncTablesModule.register(tables),
         AuthModule,

@@ -1,0 +1,131 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type BeforeApplicationShutdown,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { Logger as WorkerLogger, type Runner, run, type TaskList } from 'graphile-worker';
+import { Pool } from 'pg';
+import type { z } from 'zod';
+import type { Config } from '../config/config.js';
+import { InjectConfig } from '../config/config.module.js';
+import { Database } from '../database/database.js';
+
+/** A kind of deferred work. Payloads carry ids, never secrets: they stand in a table until they are done. */
+export interface Job<Payload> {
+  /** Stays the same across versions: jobs of the version before may still be waiting. */
+  readonly name: string;
+  readonly payload: z.ZodType<Payload>;
+}
+
+/** Is called at least once for each job, so doing it twice must do no harm. What it throws is tried again later. */
+type Handler<Payload> = (payload: Payload) => Promise<void>;
+
+const CONCURRENCY = 2;
+/** New jobs are announced; this is for those whose time comes. */
+const POLL_INTERVAL_MS = 5_000;
+const RESTART_DELAY_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Of the queue's own statements, which take milliseconds. */
+const QUERY_TIMEOUT_MS = 5_000;
+
+/** About two days of trying, the pauses growing from seconds to hours. */
+const MAX_ATTEMPTS = 15;
+
+const ADD = {
+  name: 'jobs_add',
+  text: `SELECT 1 AS added FROM graphile_worker.add_job($1::text, $2::text::json, max_attempts => ${MAX_ATTEMPTS})`,
+};
+
+/** Deferred work, kept in PostgreSQL and done by whichever process is free (graphile-worker). */
+@Injectable()
+export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger(Jobs.name);
+  private readonly tasks: TaskList = {};
+  private readonly pool: Pool;
+  private readonly closing = new AbortController();
+  private running: Promise<void> | undefined;
+  private runner: Runner | undefined;
+
+  constructor(
+    @InjectConfig() config: Config,
+    private readonly database: Database,
+  ) {
+    this.pool = new Pool({
+      // LISTEN needs a session of its own, which a pooler does not give.
+      connectionString: config.database.directUrl,
+      // One listens.
+      max: CONCURRENCY + 1,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      // A connection may die without a word; at the end of the process somebody would wait for it.
+      query_timeout: QUERY_TIMEOUT_MS,
+      keepAlive: true,
+      application_name: 'rind-jobs',
+    });
+    // An error that nobody hears ends the process; the query that fails tells of it.
+    this.pool.on('error', () => undefined);
+    this.pool.on('connect', (connection) => connection.on('error', () => undefined));
+  }
+
+  /** Must be called before the application has started. */
+  handle<Payload>({ name, payload: schema }: Job<Payload>, handler: Handler<Payload>): void {
+    this.tasks[name] = async (payload) => handler(schema.parse(payload));
+  }
+
+  /** In the current transaction where there is one: the job exists exactly when what caused it does. */
+  async add<Payload>(job: Job<Payload>, payload: Payload): Promise<void> {
+    await this.database.run(ADD, [job.name, JSON.stringify(job.payload.parse(payload))]);
+  }
+
+  /** In the background: the API listens, and says that it is not ready, while there is no database. */
+  onApplicationBootstrap(): void {
+    this.running = this.keepRunning();
+  }
+
+  /** Finishes what is under way; what waits is for another process, or for the next start. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.closing.abort();
+    await this.stopRunner();
+    await this.running;
+    await this.pool.end();
+  }
+
+  private async keepRunning(): Promise<void> {
+    while (!this.closing.signal.aborted) {
+      try {
+        this.runner = await this.start();
+        if (this.closing.signal.aborted) await this.stopRunner();
+        await this.runner.promise;
+      } catch (error) {
+        this.logger.warn({ err: error }, 'Jobs are not being done: starting again');
+      }
+      await delay(RESTART_DELAY_MS, undefined, { signal: this.closing.signal }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  private start(): Promise<Runner> {
+    return run({
+      pgPool: this.pool,
+      taskList: this.tasks,
+      parsedCronItems: [],
+      concurrency: CONCURRENCY,
+      pollInterval: POLL_INTERVAL_MS,
+      // Only so does its end wait until what is done has been written down.
+      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+      // Nest handles them.
+      noHandleSignals: true,
+      logger: new WorkerLogger(() => (level, message) => {
+        if (level === 'error') this.logger.error(message);
+        else if (level === 'warning') this.logger.warn(message);
+      }),
+    });
+  }
+
+  private async stopRunner(): Promise<void> {
+    // It throws where it has stopped already.
+    await this.runner?.stop().catch(() => undefined);
+  }
+}
