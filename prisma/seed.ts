@@ -140,14 +140,15 @@ class Seeder {
     const signIn = this.#app.get(SignInService);
     const client = { ip: '127.0.0.1', userAgent: 'seed', requestId: 'seed' };
     const body = { ...person, password: PASSWORD, device: installation };
-    const { user } = isNew
+    const result = isNew
       ? await signIn.register(body, client)
       : await signIn.login(body, client).catch((error: Error) => {
           throw new Error(
             `Sign-in as ${person.email}: ${error.message}. Was its password changed?`,
           );
         });
-    return user.id;
+    if (!('user' in result)) throw new Error(`${person.email} has to verify its address first.`);
+    return result.user.id;
   }
 
   /** Answers the user's clock afterwards. */

@@ -5,12 +5,16 @@ import { pageOf, pageQuery } from './page.js';
 /** What an audit event tells of. Names are stable; new ones may come. */
 export const auditActions = [
   'registered',
+  'registration_repeated',
   'signed_in',
   'sign_in_refused',
   'session_ended',
   'password_changed',
   'password_reset',
+  'password_reset_requested',
   'email_verified',
+  'email_verification_requested',
+  'email_change_requested',
   'email_changed',
   'factor_added',
   'factor_removed',

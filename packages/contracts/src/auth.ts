@@ -14,7 +14,7 @@ export const Email = z
  * NFKC, so that the same password typed on two keyboards is the same (RFC 8265). The server refuses
  * those that are easily guessed: its list is too large for clients.
  */
-const NewPassword = z.string().normalize('NFKC').min(10).max(128).meta({
+export const NewPassword = z.string().normalize('NFKC').min(10).max(128).meta({
   description:
     '10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".',
   example: 'correct horse battery',
@@ -22,6 +22,9 @@ const NewPassword = z.string().normalize('NFKC').min(10).max(128).meta({
 
 /** Lengths are not checked on sign-in: rules for new passwords may have changed since it was set. */
 export const Password = z.string().normalize('NFKC').min(1).max(1024);
+
+/** For whichever service the server asks, if it asks one. */
+export const CaptchaToken = z.string().min(1).max(4096);
 
 export const Device = z
   .object({
@@ -43,6 +46,7 @@ export const RegisterBody = z
     displayName: DisplayName,
     language: Language.optional(),
     device: Device.optional(),
+    captchaToken: CaptchaToken.optional(),
   })
   .meta({ id: 'RegisterBody' });
 export type RegisterBody = z.infer<typeof RegisterBody>;

@@ -119,6 +119,25 @@ export const errorCodes = {
     meaning: 'The caller is signed in, and lacks the role that this needs.',
     action: 'Ask an administrator, who can give it.',
   },
+  email_not_verified: {
+    status: 403,
+    title: 'Email not verified',
+    meaning: 'The password is right, but the address of the account has not been verified yet.',
+    action:
+      'Tell the user to follow the link in the mail; offer to send it again with `POST /auth/email/resend`.',
+  },
+  registration_disabled: {
+    status: 403,
+    title: 'Registration disabled',
+    meaning: 'This server creates no accounts on request (`REGISTRATION_ENABLED=false`).',
+    action: 'Offer sign-in only.',
+  },
+  captcha_failed: {
+    status: 403,
+    title: 'Captcha failed',
+    meaning: 'The server asks for a captcha here, and `captchaToken` is missing or does not pass.',
+    action: 'Let the user solve the captcha and repeat the request with its token.',
+  },
   not_found: {
     status: 404,
     title: 'Not found',
@@ -175,6 +194,13 @@ export const errorCodes = {
     title: 'Validation failed',
     meaning: 'The request was understood, but breaks the schema. `errors` points at each fault.',
     action: 'Show the messages beside the fields, or fix the client.',
+  },
+  mail_token_invalid: {
+    status: 422,
+    title: 'Mail token invalid',
+    meaning:
+      'The token of a mail is unknown, was used, has expired, or was replaced by a newer mail or by a change of password or address.',
+    action: 'Offer to send a new mail.',
   },
   invalid_cursor: {
     status: 422,

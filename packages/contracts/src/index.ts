@@ -9,6 +9,7 @@ export * from './page.js';
 export * from './preferences.js';
 export * from './problem.js';
 export * from './sessions.js';
+export * from './recovery.js';
 export * from './sync/pull.js';
 export * from './sync/push.js';
 export * from './sync/record.js';

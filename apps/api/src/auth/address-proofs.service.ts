@@ -3,6 +3,7 @@ import { Database } from '../platform/database/database.js';
 import { UsersService } from '../users/users.service.js';
 import { IdentitiesRepository } from './oauth/identities.repository.js';
 import { OAuthFlowsRepository } from './oauth/oauth-flows.repository.js';
+import { MailTokensService } from './mails/mail-tokens.service.js';
 import { SessionsService } from './sessions.service.js';
 
 /**
@@ -17,12 +18,13 @@ export class AddressProofsService {
     private readonly sessions: SessionsService,
     private readonly identities: IdentitiesRepository,
     private readonly oauthFlows: OAuthFlowsRepository,
+    private readonly tokens: MailTokensService,
   ) {}
 
   /**
    * Marks the address as verified. When it never was before, everything that the account was set up
-   * with goes: password, sessions, identities, and codes that would still become sessions. Joins a
-   * current transaction.
+   * with goes: password, sessions, identities, the links of pending mails, and codes that would still
+   * become sessions. Joins a current transaction.
    */
   async prove(userId: string): Promise<void> {
     await this.database.transaction(async () => {
@@ -32,6 +34,7 @@ export class AddressProofsService {
       // In this order: a sign-in under way holds its identity, and may still leave a code.
       await this.identities.deleteAll(userId);
       await this.oauthFlows.deleteCodesOf(userId);
+      await this.tokens.voidAll(userId);
     });
   }
 }

@@ -1,4 +1,4 @@
-import { Body, Controller, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, HttpStatus, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
 import {
   AuthResult,
@@ -45,13 +45,21 @@ export class AuthController {
         schema: VerificationRequired,
       },
     ],
-    problems: ['validation_failed', 'email_already_used'],
+    problems: [
+      'validation_failed',
+      'registration_disabled',
+      'captcha_failed',
+      'email_already_used',
+    ],
   })
-  register(
+  async register(
     @Body({ schema: RegisterBody }) body: RegisterBody,
     @CurrentClient() client: ClientInfo,
-  ): Promise<AuthResult> {
-    return this.signIn.register(body, client);
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AuthResult | VerificationRequired> {
+    const result = await this.signIn.register(body, client);
+    if ('verificationRequired' in result) reply.status(HttpStatus.ACCEPTED);
+    return result;
   }
 
   @Post('login')
@@ -64,7 +72,12 @@ export class AuthController {
     description:
       'A password can be guessed 10 times a day for each account, and from then on once after each pause of 1, 2, 4, 8, then always 15 minutes (`rate_limited` with `Retry-After`). A right one ends that. Installations of the account that are signed in, and networks where one of them was last used, have attempts of their own.',
     answers: [{ status: 200, description: 'Signed in', schema: LoginResult }],
-    problems: ['validation_failed', 'invalid_credentials', 'account_deactivated'],
+    problems: [
+      'validation_failed',
+      'invalid_credentials',
+      'account_deactivated',
+      'email_not_verified',
+    ],
   })
   login(
     @Body({ schema: LoginBody }) body: LoginBody,

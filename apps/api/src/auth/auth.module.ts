@@ -1,20 +1,32 @@
 import { Module } from '@nestjs/common';
 import { PassportModule } from '@nestjs/passport';
 import { AuditModule } from '../audit/audit.module.js';
+import { MailModule } from '../platform/mail/mail.module.js';
 import { PasswordsModule } from '../platform/passwords/passwords.module.js';
 import { SyncModule } from '../sync/sync.module.js';
 import { UsersModule } from '../users/users.module.js';
+import { AbuseProtection } from './abuse-protection.js';
 import { AccessTokens } from './access-tokens.js';
 import { AccountDeletionService } from './account/account-deletion.service.js';
 import { AccountExportService } from './account/account-export.service.js';
 import { AccountController } from './account/account.controller.js';
+import { CredentialChangesService } from './account/credential-changes.service.js';
+import { CredentialsController } from './account/credentials.controller.js';
+import { EmailVerificationService } from './account/email-verification.service.js';
+import { PasswordRecoveryService } from './account/password-recovery.service.js';
+import { RecoveryController } from './account/recovery.controller.js';
 import { AddressProofsService } from './address-proofs.service.js';
 import { AuthController } from './auth.controller.js';
+import { Captcha, NoCaptcha } from './captcha.js';
 import { CrossOriginRequests } from './cookies/cross-origin-requests.js';
 import { TokenCookies } from './cookies/token-cookies.js';
 import { CredentialsService } from './credentials.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
+import { AuthMails } from './mails/auth-mails.service.js';
+import { MailTokens } from './mails/mail-tokens.js';
+import { MailTokensRepository } from './mails/mail-tokens.repository.js';
+import { MailTokensService } from './mails/mail-tokens.service.js';
 import { FlowCookie } from './oauth/flow-cookie.js';
 import { IdentitiesController } from './oauth/identities.controller.js';
 import { IdentitiesRepository } from './oauth/identities.repository.js';
@@ -38,32 +50,42 @@ import { SignInService } from './sign-in.service.js';
 import { SigningKeys } from './signing-keys.js';
 
 @Module({
-  imports: [AuditModule, PassportModule, PasswordsModule, SyncModule, UsersModule],
+  imports: [AuditModule, MailModule, PassportModule, PasswordsModule, SyncModule, UsersModule],
   controllers: [
     AccountController,
     AuthController,
+    CredentialsController,
     IdentitiesController,
     OAuthController,
+    RecoveryController,
     SessionsController,
   ],
   providers: [
+    AbuseProtection,
     AccessTokens,
     AccountDeletionService,
     AccountExportService,
     AddressProofsService,
+    AuthMails,
+    CredentialChangesService,
     CredentialsService,
     CrossOriginRequests,
+    EmailVerificationService,
     FlowCookie,
     IdentitiesRepository,
     IdentitiesService,
     JwtStrategy,
     LargeBodies,
+    MailTokens,
+    MailTokensRepository,
+    MailTokensService,
     OAuthAccountsService,
     OAuthFlowsRepository,
     OAuthFlowsService,
     OAuthProviders,
     OAuthSignInService,
     PasswordAttempts,
+    PasswordRecoveryService,
     PrincipalCache,
     PrincipalsService,
     ReauthenticationService,
@@ -74,6 +96,7 @@ import { SigningKeys } from './signing-keys.js';
     SigningKeys,
     SignInService,
     TokenCookies,
+    { provide: Captcha, useClass: NoCaptcha },
   ],
   exports: [JwtStrategy, PrincipalsService, SessionsService, TokenCookies],
 })

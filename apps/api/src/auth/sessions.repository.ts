@@ -49,6 +49,15 @@ interface Lifetime {
   readonly maxDays: number;
 }
 
+/** What decides about a sign-in, as it is when nobody else can change it any more. */
+interface LockedUser {
+  readonly isActive: boolean;
+  readonly isVerified: boolean;
+  readonly passwordHash: string | null;
+  /** The database's clock. */
+  readonly now: Date;
+}
+
 /** What an access token stands for right now. */
 interface PrincipalRow {
   readonly roles: string[];
@@ -61,9 +70,11 @@ export class SessionsRepository {
   constructor(private readonly database: Database) {}
 
   /** Null when the user is gone. Holds the user's row to the end of the transaction, so that sign-ins follow each other. */
-  async lockUser(userId: string): Promise<{ isActive: boolean; now: Date } | null> {
-    const rows = await this.prisma.$queryRaw<Array<{ isActive: boolean; now: Date }>>`
-      SELECT is_active AS "isActive", clock_timestamp() AS now FROM users WHERE id = ${userId}::uuid FOR NO KEY UPDATE`;
+  async lockUser(userId: string): Promise<LockedUser | null> {
+    const rows = await this.prisma.$queryRaw<LockedUser[]>`
+      SELECT is_active AS "isActive", email_verified_at IS NOT NULL AS "isVerified",
+             password_hash AS "passwordHash", clock_timestamp() AS now
+      FROM users WHERE id = ${userId}::uuid FOR NO KEY UPDATE`;
     return rows[0] ?? null;
   }
 

@@ -31,6 +31,18 @@ interface Cause {
   readonly client?: ClientInfo | null;
 }
 
+/** What a sign-in brings; `passwordHash` is the one that the password was compared with. */
+export interface NewSignIn {
+  readonly userId: string;
+  readonly device: Device | undefined;
+  readonly passwordHash?: string | null | undefined;
+}
+
+/** The password was changed, or hashed anew, after it was compared: compare again. */
+export class PasswordChangedError extends Error {
+  override readonly name = 'PasswordChangedError';
+}
+
 const SALT_BYTES = 16;
 
 const RECENT_MINUTES = 10;
@@ -52,12 +64,26 @@ export class SessionsService {
     private readonly ends: SessionEnds,
   ) {}
 
-  /** Signs a device in; replaces its earlier session. Joins a current transaction. */
-  async open(userId: string, device: Device | undefined, client: ClientInfo): Promise<OpenSession> {
+  /**
+   * Signs a device in; replaces its earlier session. Joins a current transaction.
+   *
+   * @throws DomainError `invalid_credentials`, `account_deactivated`, `email_not_verified`
+   * @throws PasswordChangedError
+   */
+  async open(
+    { userId, device, passwordHash }: NewSignIn,
+    client: ClientInfo,
+  ): Promise<OpenSession> {
     return this.database.transaction(async () => {
       const user = await this.sessions.lockUser(userId);
       if (!user) throw new DomainError('invalid_credentials');
+      if (passwordHash !== undefined && passwordHash !== user.passwordHash) {
+        throw new PasswordChangedError();
+      }
       if (!user.isActive) throw new DomainError('account_deactivated');
+      if (this.config.auth.emailVerificationRequired && !user.isVerified) {
+        throw new DomainError('email_not_verified');
+      }
       if (device) {
         const remove = () => this.sessions.deleteOfDevice(userId, device.id);
         await this.ends.endOfLocked({ userId, reason: 'replaced', client }, remove);

@@ -5,29 +5,41 @@ import type {
   LoginBody,
   OAuthProviderName,
   RegisterBody,
+  VerificationRequired,
 } from '@rind/contracts';
 import { AuditService } from '../audit/audit.service.js';
+import type { Config } from '../platform/config/config.js';
+import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import { NewPasswords } from '../platform/passwords/new-passwords.js';
 import { UsersService } from '../users/users.service.js';
+import { AbuseProtection } from './abuse-protection.js';
 import { AccessTokens } from './access-tokens.js';
 import { CredentialsService } from './credentials.service.js';
+import { AuthMails } from './mails/auth-mails.service.js';
 import { toSignedInSession } from './sessions.mapper.js';
-import { type OpenSession, SessionsService } from './sessions.service.js';
+import { type OpenSession, PasswordChangedError, SessionsService } from './sessions.service.js';
 
 /** Somebody who has shown whose account it is. */
 export interface SignIn {
   readonly userId: string;
   readonly method: 'password' | `oauth:${OAuthProviderName}`;
   readonly device: Device | undefined;
+  /** For a password: the hash that it was compared with. */
+  readonly passwordHash?: string | null;
 }
+
+/** A password changes under a sign-in once, if ever; then the next comparison decides. */
+const MAX_SIGN_IN_ATTEMPTS = 3;
 
 /** Registration, sign-in by password, and what keeps a sign-in alive. */
 @Injectable()
 export class SignInService {
   constructor(
+    @InjectConfig() private readonly config: Config,
+    private readonly abuse: AbuseProtection,
     private readonly audit: AuditService,
     private readonly database: Database,
     private readonly users: UsersService,
@@ -35,44 +47,63 @@ export class SignInService {
     private readonly accessTokens: AccessTokens,
     private readonly credentials: CredentialsService,
     private readonly newPasswords: NewPasswords,
+    private readonly mails: AuthMails,
   ) {}
 
-  /** @throws DomainError `email_already_used`; `validation_failed` for a password that is easily guessed */
-  async register(body: RegisterBody, client: ClientInfo): Promise<AuthResult> {
+  /**
+   * Where addresses have to be verified first, nobody learns here whether one is registered: its
+   * owner gets a mail that says so.
+   *
+   * @throws DomainError `registration_disabled`, `captcha_failed`, `rate_limited`; `email_already_used`
+   *   only where addresses need not be verified
+   */
+  async register(
+    body: RegisterBody,
+    client: ClientInfo,
+  ): Promise<AuthResult | VerificationRequired> {
+    const { registrationEnabled, emailVerificationRequired } = this.config.auth;
+    if (!registrationEnabled) throw new DomainError('registration_disabled');
+    await this.abuse.admit(body, client);
     const passwordHash = await this.newPasswords.hash(body);
-    return this.database.transaction(async () => {
-      const userId = await this.users.create({
-        email: body.email,
-        displayName: body.displayName,
-        language: body.language ?? 'en',
-        passwordHash,
+    try {
+      return await this.database.transaction(async () => {
+        const userId = await this.createAccount(body, passwordHash, client);
+        if (emailVerificationRequired) return { verificationRequired: true as const };
+        return this.admit({ userId, method: 'password', device: body.device }, client);
       });
-      await this.audit.record({ action: 'registered', userId }, client);
-      return this.admit({ userId, method: 'password', device: body.device }, client);
-    });
+    } catch (error) {
+      const isTaken = error instanceof DomainError && error.code === 'email_already_used';
+      if (!isTaken || !emailVerificationRequired) throw error;
+      await this.tellOwner(body.email, client);
+      return { verificationRequired: true };
+    }
   }
 
   /**
-   * @throws DomainError as `CredentialsService.check`; `account_deactivated`, only for the right
-   *   password
+   * @throws DomainError as `CredentialsService.check`; `account_deactivated` and `email_not_verified`, only
+   *   for the right password
    */
   async login(body: LoginBody, client: ClientInfo): Promise<AuthResult> {
-    const account = await this.credentials.check(body, client);
-    const { userId } = account;
-    const admitted = await this.admit({ userId, method: 'password', device: body.device }, client);
-    await this.credentials.renewHash(account, body.password);
-    return admitted;
+    for (let attempt = 0; attempt < MAX_SIGN_IN_ATTEMPTS; attempt += 1) {
+      const admitted = await this.attemptLogin(body, client);
+      if (admitted) return admitted;
+    }
+    throw new DomainError('service_unavailable', { retryAfterSeconds: 1 });
   }
 
   /**
    * What every way to sign in ends in, once it has shown whose account it is. Joins a current transaction.
    *
-   * @throws DomainError `account_deactivated`
+   * @throws DomainError `account_deactivated`, `email_not_verified`
+   * @throws PasswordChangedError
    */
-  async admit({ userId, method, device }: SignIn, client: ClientInfo): Promise<AuthResult> {
+  async admit(
+    { userId, method, device, passwordHash }: SignIn,
+    client: ClientInfo,
+  ): Promise<AuthResult> {
     try {
       return await this.database.transaction(async () => {
-        const opened = await this.sessions.open(userId, device, client);
+        const opened = await this.sessions.open({ userId, device, passwordHash }, client);
         const sessionId = opened.session.id;
         await this.audit.record({ action: 'signed_in', userId, sessionId, reason: method }, client);
         return this.toResult(opened);
@@ -88,6 +119,41 @@ export class SignInService {
   /** @throws DomainError as `SessionsService.refresh` */
   async refresh(refreshToken: string, client: ClientInfo): Promise<AuthResult> {
     return this.toResult(await this.sessions.refresh(refreshToken, client));
+  }
+
+  private async createAccount(
+    { email, displayName, language = 'en' }: RegisterBody,
+    passwordHash: string,
+    client: ClientInfo,
+  ): Promise<string> {
+    const userId = await this.users.create({ email, displayName, language, passwordHash });
+    await this.audit.record({ action: 'registered', userId }, client);
+    await this.mails.sendLink('verify_email', userId, email);
+    return userId;
+  }
+
+  private async tellOwner(email: string, client: ClientInfo): Promise<void> {
+    const owner = await this.users.findCredentials(email);
+    if (!owner) return;
+    const { userId } = owner;
+    await this.database.transaction(async () => {
+      await this.audit.record({ action: 'registration_repeated', userId }, client);
+      await this.mails.sendNotice('address_in_use', userId);
+    });
+  }
+
+  /** Null when the password was changed after it was compared. */
+  private async attemptLogin(body: LoginBody, client: ClientInfo): Promise<AuthResult | null> {
+    const account = await this.credentials.check(body, client);
+    const signIn = { ...account, method: 'password', device: body.device } as const;
+    try {
+      const admitted = await this.admit(signIn, client);
+      await this.credentials.renewHash(account, body.password);
+      return admitted;
+    } catch (error) {
+      if (error instanceof PasswordChangedError) return null;
+      throw error;
+    }
   }
 
   private async toResult({ session, refreshToken }: OpenSession): Promise<AuthResult> {

@@ -16,6 +16,13 @@ export interface NewUser {
   readonly passwordHash: string | null;
 }
 
+/** Where mails to a user go. */
+export interface Recipient {
+  readonly email: string;
+  readonly language: string;
+  readonly isVerified: boolean;
+}
+
 export interface Credentials {
   readonly userId: string;
   readonly passwordHash: string | null;
@@ -142,6 +149,39 @@ export class UsersRepository {
     return user && { userId: user.id, passwordHash: user.passwordHash };
   }
 
+  /** Null when the user is gone or deactivated. */
+  async findRecipient(id: string): Promise<Recipient | null> {
+    const user = await this.prisma.user.findUnique({ where: { id, isActive: true } });
+    return (
+      user && {
+        email: user.email,
+        language: user.language,
+        isVerified: user.emailVerifiedAt !== null,
+      }
+    );
+  }
+
+  /** @throws DomainError `email_already_used` */
+  async setVerifiedEmail(id: string, email: string): Promise<void> {
+    try {
+      await this.prisma.user.updateMany({
+        where: { id },
+        data: { email, emailVerifiedAt: new Date() },
+      });
+    } catch (error) {
+      if (violatesIndex(error, 'users_email_key')) {
+        throw new DomainError('email_already_used', { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  /** False when it was verified, or is gone. */
+  async deleteUnverified(id: string): Promise<boolean> {
+    const { count } = await this.prisma.user.deleteMany({ where: { id, emailVerifiedAt: null } });
+    return count > 0;
+  }
+
   /** False when it was verified before, or the user is gone. */
   async markEmailVerified(id: string): Promise<boolean> {
     const { count } = await this.prisma.user.updateMany({
@@ -155,12 +195,16 @@ export class UsersRepository {
     await this.prisma.user.updateMany({ where: { id }, data: { passwordHash } });
   }
 
-  /** Only while the hash is still the one that was read: a password changed meanwhile wins. */
-  async replacePasswordHash({ userId, passwordHash }: Credentials, newHash: string): Promise<void> {
-    await this.prisma.user.updateMany({
+  /** Only while the hash is still the one that was read: a password changed meanwhile wins. False then. */
+  async replacePasswordHash(
+    { userId, passwordHash }: Credentials,
+    newHash: string,
+  ): Promise<boolean> {
+    const { count } = await this.prisma.user.updateMany({
       where: { id: userId, passwordHash },
       data: { passwordHash: newHash },
     });
+    return count > 0;
   }
 
   private get prisma(): Prisma.TransactionClient {

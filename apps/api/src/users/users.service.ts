@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import {
   type AdminUser,
   fitsPreferences,
+  Language,
   type ListUsersQuery,
   type Page,
   type Preferences,
@@ -15,7 +16,14 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import { toPage } from '../platform/http/page-cursor.js';
 import { SyncClocks } from '../sync/sync-clocks.js';
 import { toAdminUser, toUser } from './users.mapper.js';
-import { type Credentials, type NewUser, UsersRepository } from './users.repository.js';
+import {
+  type Credentials,
+  type NewUser,
+  type Recipient,
+  UsersRepository,
+} from './users.repository.js';
+
+type MailRecipient = Recipient & { readonly language: Language };
 
 @Injectable()
 export class UsersService {
@@ -153,11 +161,39 @@ export class UsersService {
     return this.users.markEmailVerified(userId);
   }
 
+  /** Null when the account is gone or deactivated. */
+  async findRecipient(userId: string): Promise<MailRecipient | null> {
+    const recipient = await this.users.findRecipient(userId);
+    return recipient && { ...recipient, language: Language.parse(recipient.language) };
+  }
+
+  /** @throws DomainError `session_ended` when the account is gone or deactivated */
+  async getRecipient(userId: string): Promise<MailRecipient> {
+    const recipient = await this.findRecipient(userId);
+    if (!recipient) throw new DomainError('session_ended');
+    return recipient;
+  }
+
+  /** Joins a current transaction. @throws DomainError `email_already_used` */
+  async setVerifiedEmail(userId: string, email: string): Promise<void> {
+    await this.users.setVerifiedEmail(userId, email);
+  }
+
+  /** With everything that belongs to it. False when the address was verified. Joins a current transaction. */
+  async deleteUnverified(userId: string): Promise<boolean> {
+    return this.users.deleteUnverified(userId);
+  }
+
+  async setPasswordHash(userId: string, passwordHash: string): Promise<void> {
+    await this.users.setPasswordHash(userId, passwordHash);
+  }
+
   async removePassword(userId: string): Promise<void> {
     await this.users.setPasswordHash(userId, null);
   }
 
-  async replacePasswordHash(credentials: Credentials, newHash: string): Promise<void> {
-    await this.users.replacePasswordHash(credentials, newHash);
+  /** False when the password was changed meanwhile, which wins. */
+  async replacePasswordHash(credentials: Credentials, newHash: string): Promise<boolean> {
+    return this.users.replacePasswordHash(credentials, newHash);
   }
 }

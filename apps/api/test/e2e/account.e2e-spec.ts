@@ -66,6 +66,7 @@ const exported = [
   'user_roles',
 ];
 const notExported = {
+  mail_tokens: 'links that were mailed, each good for a day at most',
   oauth_codes: 'codes of sign-ins under way, valid for a minute',
   sync_answers: 'answers to pushes of the last 24 hours, which say nothing that the records do not',
 };

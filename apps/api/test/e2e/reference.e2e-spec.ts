@@ -101,6 +101,7 @@ describe('the reference in production', () => {
   const production = {
     NODE_ENV: 'production',
     JWT_SECRET: 'a secret of this test, with more than 32 characters',
+    FRONTEND_URL: 'https://app.example.com',
   };
 
   test.each([

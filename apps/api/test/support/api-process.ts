@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { dataDirectoryOf } from './test-database.js';
 
 const START_TIMEOUT_MS = 15_000;
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
@@ -35,6 +36,9 @@ export class ApiProcess {
         env: {
           PATH: process.env['PATH'],
           PORT: String(port),
+          ...(environment['DATABASE_URL'] && {
+            RIND_DATA_DIR: dataDirectoryOf(environment['DATABASE_URL']),
+          }),
           ...(hasWrongClock && { RIND_TEST_CLOCK_OFFSET_MS: String(clockOffsetMs) }),
           ...environment,
         },

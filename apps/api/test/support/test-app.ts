@@ -5,7 +5,9 @@ import pg from 'pg';
 import { createApp } from '../../src/create-app.js';
 import { loadConfig } from '../../src/platform/config/config.js';
 import { firstTables } from './first-tables.js';
-import { createTestDatabase, type TestDatabase } from './test-database.js';
+import { untilJobsDone } from './jobs.js';
+import { Outbox, type SentMail } from './outbox.js';
+import { createTestDatabase, dataDirectoryOf, type TestDatabase } from './test-database.js';
 
 /** Settings of most tests: quiet, and limits that no test reaches by accident. */
 const environment = {
@@ -59,7 +61,12 @@ export class TestApp {
     const ownDatabase = database ?? (await createTestDatabase());
     await createTables(ownDatabase.url, tables);
     const app = await createApp(
-      loadConfig({ ...environment, DATABASE_URL: ownDatabase.url, ...env }),
+      loadConfig({
+        ...environment,
+        DATABASE_URL: ownDatabase.url,
+        RIND_DATA_DIR: dataDirectoryOf(ownDatabase.url),
+        ...env,
+      }),
       tables,
     );
     await app.listen(0, '127.0.0.1');
@@ -75,6 +82,12 @@ export class TestApp {
     await this.app.close();
     await this.sql.end();
     if (this.ownsDatabase) await this.database.drop();
+  }
+
+  /** The mails that were sent by now, or are caused by what was answered by now. */
+  async mailsTo(address: string): Promise<SentMail[]> {
+    await untilJobsDone(this.sql);
+    return new Outbox(this.database.url).mailsTo(address);
   }
 
   /** Registers a user under an address of its own. */

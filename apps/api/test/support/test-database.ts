@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 
@@ -43,7 +46,10 @@ export async function createTestDatabase({
   );
   return {
     url: databaseUrl(url, name),
-    drop: () => withClient(url, (client) => dropDatabase(client, name)),
+    drop: async () => {
+      await withClient(url, (client) => dropDatabase(client, name));
+      await rm(dataDirectory(name), { recursive: true, force: true });
+    },
   };
 }
 
@@ -61,6 +67,15 @@ async function dropDatabase(client: pg.Client, name: string): Promise<void> {
     await delay(POLL_MS);
   }
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+}
+
+/** Where the API of a database, all its instances, keeps files such as mails. */
+export function dataDirectoryOf(url: string): string {
+  return dataDirectory(decodeURIComponent(new URL(url).pathname.slice(1)));
+}
+
+function dataDirectory(databaseName: string): string {
+  return path.join(tmpdir(), `rind-data-${databaseName}`);
 }
 
 /** The same server and role, another database. */

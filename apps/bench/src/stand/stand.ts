@@ -16,6 +16,9 @@ const API_SETTINGS = {
   RATE_LIMIT_SYNC_PER_MINUTE: MANY,
   RATE_LIMIT_AUTH_PER_MINUTE: MANY,
   SYNC_STRICT: 'false',
+  FRONTEND_URL: 'https://app.example.com',
+  // Accounts are made by SQL, and no mail leaves here.
+  EMAIL_VERIFICATION_REQUIRED: 'false',
   // Longer than a run, so that no token expires in the middle.
   JWT_EXPIRES_IN: '1h',
 };

@@ -7,6 +7,7 @@ export type ClientOptions = {
 export type AccountExport = {
     auditEvents: Array<AuditEvent>;
     exportedAt: string;
+    identities: Array<Identity>;
     preferences: Preferences;
     sessions: Array<Session>;
     /**
@@ -90,6 +91,25 @@ export type AuthResult = {
     user: User;
 };
 
+export type ChangeEmailBody = {
+    email: string;
+    /**
+     * May be left out within 10 minutes of the sign-in.
+     */
+    password?: string;
+};
+
+export type ChangePasswordBody = {
+    /**
+     * May be left out within 10 minutes of the sign-in.
+     */
+    currentPassword?: string;
+    /**
+     * 10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".
+     */
+    newPassword: string;
+};
+
 export type DeleteAccountBody = {
     password?: string;
 };
@@ -160,6 +180,10 @@ export type LoginBody = {
 };
 
 export type LoginResult = AuthResult | MfaRequired;
+
+export type MailTokenBody = {
+    token: string;
+};
 
 export type MfaRequired = {
     methods: Array<string>;
@@ -313,6 +337,7 @@ export type RefreshBody = {
 };
 
 export type RegisterBody = {
+    captchaToken?: string;
     device?: Device;
     displayName: string;
     email: string;
@@ -321,6 +346,19 @@ export type RegisterBody = {
      * 10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".
      */
     password: string;
+};
+
+export type RequestMailBody = {
+    captchaToken?: string;
+    email: string;
+};
+
+export type ResetPasswordBody = {
+    /**
+     * 10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".
+     */
+    password: string;
+    token: string;
 };
 
 export type Session = {
@@ -476,7 +514,7 @@ export type ListAuditEventsData = {
          * Whom it happened to
          */
         userId?: string;
-        action?: 'registered' | 'signed_in' | 'sign_in_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'email_verified' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'account_exported' | 'account_deleted';
+        action?: 'registered' | 'registration_repeated' | 'signed_in' | 'sign_in_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'email_verified' | 'email_verification_requested' | 'email_change_requested' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'account_exported' | 'account_deleted';
         from?: string;
         /**
          * Events of this moment are left out
@@ -673,6 +711,169 @@ export type UpdateUserResponses = {
 
 export type UpdateUserResponse = UpdateUserResponses[keyof UpdateUserResponses];
 
+export type DisownAccountData = {
+    body: MailTokenBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/email/disown';
+};
+
+export type DisownAccountErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `mail_token_invalid`: Mail token invalid
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type DisownAccountError = DisownAccountErrors[keyof DisownAccountErrors];
+
+export type DisownAccountResponses = {
+    /**
+     * The account is gone
+     */
+    204: void;
+};
+
+export type DisownAccountResponse = DisownAccountResponses[keyof DisownAccountResponses];
+
+export type ResendVerificationEmailData = {
+    body: RequestMailBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/email/resend';
+};
+
+export type ResendVerificationEmailErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `captcha_failed`: Captcha failed
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ResendVerificationEmailError = ResendVerificationEmailErrors[keyof ResendVerificationEmailErrors];
+
+export type ResendVerificationEmailResponses = {
+    /**
+     * If an unverified account has the address, it gets a mail
+     */
+    202: unknown;
+};
+
+export type VerifyEmailData = {
+    body: MailTokenBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/email/verify';
+};
+
+export type VerifyEmailErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `mail_token_invalid`: Mail token invalid
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type VerifyEmailError = VerifyEmailErrors[keyof VerifyEmailErrors];
+
+export type VerifyEmailResponses = {
+    /**
+     * The address is verified
+     */
+    204: void;
+};
+
+export type VerifyEmailResponse = VerifyEmailResponses[keyof VerifyEmailResponses];
+
 export type ListIdentitiesData = {
     body?: never;
     path?: never;
@@ -797,6 +998,8 @@ export type LoginErrors = {
     401: Problem;
     /**
      * `account_deactivated`: Account deactivated
+     *
+     * `email_not_verified`: Email not verified
      *
      * `cross_origin_refused`: Cross-origin request refused
      */
@@ -1166,6 +1369,114 @@ export type SignInWithOAuthTokenResponses = {
 
 export type SignInWithOAuthTokenResponse = SignInWithOAuthTokenResponses[keyof SignInWithOAuthTokenResponses];
 
+export type ForgotPasswordData = {
+    body: RequestMailBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/password/forgot';
+};
+
+export type ForgotPasswordErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `captcha_failed`: Captcha failed
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ForgotPasswordError = ForgotPasswordErrors[keyof ForgotPasswordErrors];
+
+export type ForgotPasswordResponses = {
+    /**
+     * If an account has the address, it gets a mail
+     */
+    202: unknown;
+};
+
+export type ResetPasswordData = {
+    body: ResetPasswordBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/password/reset';
+};
+
+export type ResetPasswordErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `mail_token_invalid`: Mail token invalid
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ResetPasswordError = ResetPasswordErrors[keyof ResetPasswordErrors];
+
+export type ResetPasswordResponses = {
+    /**
+     * The new password is set
+     */
+    204: void;
+};
+
+export type ResetPasswordResponse = ResetPasswordResponses[keyof ResetPasswordResponses];
+
 export type RefreshData = {
     body?: RefreshBody;
     headers?: {
@@ -1250,6 +1561,10 @@ export type RegisterErrors = {
      */
     400: Problem;
     /**
+     * `registration_disabled`: Registration disabled
+     *
+     * `captcha_failed`: Captcha failed
+     *
      * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
@@ -1867,6 +2182,138 @@ export type UpdateMeResponses = {
 
 export type UpdateMeResponse = UpdateMeResponses[keyof UpdateMeResponses];
 
+export type ChangeEmailData = {
+    body: ChangeEmailBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/users/me/email';
+};
+
+export type ChangeEmailErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `email_not_verified`: Email not verified
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ChangeEmailError = ChangeEmailErrors[keyof ChangeEmailErrors];
+
+export type ChangeEmailResponses = {
+    /**
+     * The new address gets a mail to confirm it
+     */
+    202: unknown;
+};
+
+export type ConfirmEmailChangeData = {
+    body: MailTokenBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/users/me/email/confirm';
+};
+
+export type ConfirmEmailChangeErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `email_already_used`: Email already used
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `mail_token_invalid`: Mail token invalid
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ConfirmEmailChangeError = ConfirmEmailChangeErrors[keyof ConfirmEmailChangeErrors];
+
+export type ConfirmEmailChangeResponses = {
+    /**
+     * The account has the new address
+     */
+    204: void;
+};
+
+export type ConfirmEmailChangeResponse = ConfirmEmailChangeResponses[keyof ConfirmEmailChangeResponses];
+
 export type ExportMeData = {
     body?: never;
     path?: never;
@@ -1907,6 +2354,71 @@ export type ExportMeResponses = {
 };
 
 export type ExportMeResponse = ExportMeResponses[keyof ExportMeResponses];
+
+export type ChangePasswordData = {
+    body: ChangePasswordBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/users/me/password';
+};
+
+export type ChangePasswordErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
+
+export type ChangePasswordResponses = {
+    /**
+     * The new password is set
+     */
+    204: void;
+};
+
+export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
 
 export type GetPreferencesData = {
     body?: never;

@@ -10,6 +10,7 @@ const production = {
   DATABASE_URL,
   NODE_ENV: 'production',
   JWT_SECRET: 'f3b1c9d2a7e84650b1c2d3e4f5a6b7c8',
+  FRONTEND_URL: 'https://app.example.com/',
 };
 
 /** The sentences with which an environment is refused; none when it is accepted. */
@@ -56,6 +57,9 @@ describe('an environment', () => {
       LOG_LEVEL: 'loud',
       RATE_LIMIT_AUTH_PER_MINUTE: '-1',
       METRICS_TOKEN: 'too short',
+      FRONTEND_URL: 'app.example.com',
+      REGISTRATION_ENABLED: 'no',
+      EMAIL_VERIFICATION_REQUIRED: 'yes',
     };
     const problems = problemsOf(environment);
     const names = problems.map((problem) => /^[A-Z_]+(?=:)/.exec(problem)?.[0]);
@@ -84,10 +88,8 @@ describe('.env.example', () => {
   const text = readFileSync(new URL('../../../../../.env.example', import.meta.url), 'utf8');
   const example = parseEnv(text);
 
-  test('names every variable of the schema, and those of the start script', () => {
-    expect(Object.keys(example).toSorted()).toEqual(
-      [...environmentNames, 'RIND_DATA_DIR'].toSorted(),
-    );
+  test('names every variable of the schema', () => {
+    expect(Object.keys(example).toSorted()).toEqual(environmentNames.toSorted());
   });
 
   test('explains each in the line above it', () => {
@@ -108,9 +110,23 @@ describe('production', () => {
     expect(problemsOf(production)).toEqual([]);
     expect(loadConfig(production).docsEnabled).toBe(false);
     expect(loadConfig({ ...production, DOCS_ENABLED: 'true' }).docsEnabled).toBe(true);
+    expect(loadConfig(production).frontendUrl).toBe('https://app.example.com');
+  });
+
+  test('asks for verified addresses unless it is told not to', () => {
+    const isRequired = (env: NodeJS.ProcessEnv) => loadConfig(env).auth.emailVerificationRequired;
+    const EMAIL_VERIFICATION_REQUIRED = 'false';
+    expect(isRequired(production)).toBe(true);
+    expect(isRequired({ ...production, EMAIL_VERIFICATION_REQUIRED })).toBe(false);
+    expect(isRequired(development)).toBe(false);
   });
 
   test.each<[string, NodeJS.ProcessEnv, string]>([
+    [
+      'no address of the app',
+      { FRONTEND_URL: undefined },
+      'FRONTEND_URL: must be set in production',
+    ],
     ['no secret', { JWT_SECRET: undefined }, 'JWT_SECRET: must be set in production'],
     ['a short one', { JWT_SECRET: 'x'.repeat(31) }, 'JWT_SECRET: must have at least 32'],
     [

@@ -1,9 +1,11 @@
 import { createPrivateKey } from 'node:crypto';
+import path from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 const DEVELOPMENT_JWT_SECRET = 'development-only-secret-change-me-now';
 const MIN_SECRET_LENGTH = 32;
+const DEVELOPMENT_FRONTEND_URL = 'http://localhost:8081';
 
 /** A number of seconds written as `900`, `900s`, `15m`, `12h` or `30d`. */
 const Duration = z.string().transform((text, context): number => {
@@ -17,6 +19,11 @@ const Duration = z.string().transform((text, context): number => {
   }
   return Number(amount) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit || 's']!;
 });
+
+/** Pages of the app stand below it. */
+const BaseUrl = z
+  .url({ protocol: /^https?$/, error: 'expected a URL such as https://app.example.com' })
+  .transform((url) => url.replace(/\/+$/, ''));
 
 const Flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 
@@ -145,6 +152,10 @@ const Environment = z.object({
   OAUTH_META_SECRET: Secret.optional(),
   OAUTH_META_AUTHORIZE_URL: ServerUrl.default('https://www.facebook.com/v24.0/dialog/oauth'),
   OAUTH_META_GRAPH_URL: ServerUrl.default('https://graph.facebook.com/v24.0'),
+  REGISTRATION_ENABLED: Flag.default(true),
+  EMAIL_VERIFICATION_REQUIRED: Flag.optional(),
+  FRONTEND_URL: BaseUrl.default(DEVELOPMENT_FRONTEND_URL),
+  RIND_DATA_DIR: z.string().default('.data'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
   DOCS_ENABLED: Flag.optional(),
@@ -218,6 +229,11 @@ const productionRules: readonly ProductionRule[] = [
     isBroken: (env: z.infer<typeof Environment>) => !isHttps(env[name]),
     message: 'must be https in production',
   })),
+  {
+    name: 'FRONTEND_URL',
+    isBroken: (env) => env.FRONTEND_URL === DEVELOPMENT_FRONTEND_URL,
+    message: 'must be set in production: the links in mails lead there',
+  },
   {
     name: 'CORS_ORIGINS',
     isBroken: (env) => env.CORS_ORIGINS.includes('*'),
@@ -320,6 +336,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       refreshReuseWindowSeconds: env.REFRESH_REUSE_WINDOW_SECONDS,
       sessionMaxDays: env.SESSION_MAX_DAYS,
       sessionLimit: env.SESSION_LIMIT,
+      registrationEnabled: env.REGISTRATION_ENABLED,
+      emailVerificationRequired: env.EMAIL_VERIFICATION_REQUIRED ?? env.NODE_ENV === 'production',
     },
     oauth: {
       /** Where browsers reach this server, without a slash at the end. */
@@ -353,6 +371,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
           graphUrl: env.OAUTH_META_GRAPH_URL,
         },
     },
+    /** Without a slash at its end. */
+    frontendUrl: env.FRONTEND_URL,
+    mail: { outboxDirectory: path.resolve(env.RIND_DATA_DIR, 'outbox') },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
     sync: {
       strict: env.SYNC_STRICT,

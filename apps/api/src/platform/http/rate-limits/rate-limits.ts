@@ -7,8 +7,11 @@ import { exactLimiter } from './exact-limiter.js';
 
 const WINDOW_SECONDS = 60;
 const REFRESHES_PER_MINUTE = 10;
+/** By address, so that nobody's mailbox is flooded. */
+const MAILS_PER_HOUR = 5;
+const HOUR_SECONDS = 3600;
 
-export type Budget = 'anonymous' | 'user' | 'sync' | 'auth' | 'refresh';
+export type Budget = 'anonymous' | 'user' | 'sync' | 'auth' | 'refresh' | 'mail';
 
 /** What is left of a budget for one key. */
 export interface RateLimitState {
@@ -20,8 +23,8 @@ export interface RateLimitState {
 }
 
 /**
- * Requests per minute. `auth` is exact and shared by all instances, in PostgreSQL; the others live
- * in the memory of each process.
+ * Requests per minute, mails per hour. `auth` and `mail` are exact and shared by all instances, in
+ * PostgreSQL; the others live in the memory of each process.
  */
 @Injectable()
 export class RateLimits {
@@ -42,6 +45,11 @@ export class RateLimits {
               points: authPerMinute,
               durationSeconds: WINDOW_SECONDS,
             }),
+      mail: exactLimiter(database, {
+        name: 'mail',
+        points: MAILS_PER_HOUR,
+        durationSeconds: HOUR_SECONDS,
+      }),
     };
   }
 

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '../platform/errors/domain.error.js';
+import type { ClientInfo } from '../platform/http/client-info.decorator.js';
+import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
+import { Captcha } from './captcha.js';
+
+interface AnonymousRequest {
+  readonly email: string;
+  readonly captchaToken?: string | undefined;
+}
+
+/** What strangers have to pass before a mail goes to an address that they named. */
+@Injectable()
+export class AbuseProtection {
+  constructor(
+    private readonly captcha: Captcha,
+    private readonly rateLimits: RateLimits,
+  ) {}
+
+  /** Knows nothing of accounts, so it tells nothing of them. @throws DomainError `captcha_failed`, `rate_limited` */
+  async admit({ email, captchaToken }: AnonymousRequest, client: ClientInfo): Promise<void> {
+    if (!(await this.captcha.isSolved(captchaToken, client))) {
+      throw new DomainError('captcha_failed');
+    }
+    await this.admitMailTo(email);
+  }
+
+  /** @throws DomainError `rate_limited` */
+  async admitMailTo(email: string): Promise<void> {
+    // Addresses of people without an account are not kept.
+    const key = createHash('sha256').update(email).digest('base64url');
+    const state = await this.rateLimits.consume('mail', key);
+    if (state?.isExceeded) {
+      throw new DomainError('rate_limited', { retryAfterSeconds: state.resetSeconds });
+    }
+  }
+}

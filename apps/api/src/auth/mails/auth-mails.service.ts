@@ -1,0 +1,149 @@
+import { Injectable } from '@nestjs/common';
+import { Language } from '@rind/contracts';
+import { v7 as uuidv7 } from 'uuid';
+import { z } from 'zod';
+import type { Config } from '../../platform/config/config.js';
+import { InjectConfig } from '../../platform/config/config.module.js';
+import { Database } from '../../platform/database/database.js';
+import { type Job, Jobs } from '../../platform/jobs/jobs.js';
+import { Mailer } from '../../platform/mail/mailer.js';
+import { UsersService } from '../../users/users.service.js';
+import type { MailPurpose } from './mail-tokens.repository.js';
+import { MailTokensService } from './mail-tokens.service.js';
+import { type MailKind, type MailLinks, renderMail } from './templates.js';
+
+const Purpose = z.enum(['verify_email', 'reset_password', 'change_email']);
+const Notice = z.enum(['password_changed', 'address_in_use']);
+
+const sendLink: Job<{ tokenId: string }> = {
+  name: 'mail_link',
+  payload: z.object({ tokenId: z.uuid() }),
+};
+
+/** `userId` is null for an address that nobody has: the request must cost the same then. */
+const requestLink: Job<{ tokenId: string; userId: string | null; purpose: MailPurpose }> = {
+  name: 'mail_link_requested',
+  payload: z.object({ tokenId: z.uuid(), userId: z.uuid().nullable(), purpose: Purpose }),
+};
+
+const sendNotice: Job<{ mailId: string; userId: string; kind: z.infer<typeof Notice> }> = {
+  name: 'mail_notice',
+  payload: z.object({ mailId: z.uuid(), userId: z.uuid(), kind: Notice }),
+};
+
+/** Carries the address, which is nowhere else any more; the row goes once the mail is sent. */
+const sendToOldAddress: Job<{ mailId: string; to: string; language: Language }> = {
+  name: 'mail_old_address',
+  payload: z.object({ mailId: z.uuid(), to: z.string(), language: Language }),
+};
+
+interface Envelope {
+  readonly id: string;
+  readonly kind: MailKind;
+  readonly to: string;
+  readonly language: Language;
+}
+
+/** The pages of the app that links lead to. */
+const pages: Readonly<Record<MailPurpose, string>> = {
+  verify_email: 'verify-email',
+  reset_password: 'reset-password',
+  change_email: 'change-email',
+};
+
+/** Mails about accounts. Each is a job, added in the transaction that causes it. */
+@Injectable()
+export class AuthMails {
+  constructor(
+    @InjectConfig() private readonly config: Config,
+    private readonly database: Database,
+    private readonly jobs: Jobs,
+    private readonly mailer: Mailer,
+    private readonly tokens: MailTokensService,
+    private readonly users: UsersService,
+  ) {
+    jobs.handle(sendLink, ({ tokenId }) => this.mailLink(tokenId));
+    jobs.handle(requestLink, (request) => this.answerRequest(request));
+    jobs.handle(sendNotice, (notice) => this.mailNotice(notice));
+    jobs.handle(sendToOldAddress, ({ mailId: id, ...envelope }) =>
+      this.mail({ id, kind: 'email_changed', ...envelope }, { action: null }),
+    );
+  }
+
+  /** Voids the link before it for the same purpose. */
+  async sendLink(purpose: MailPurpose, userId: string, email: string): Promise<void> {
+    await this.issueLink({ id: uuidv7(), userId, purpose, email });
+  }
+
+  /** For requests by address: all that depends on whether somebody has it is left to the job. */
+  async requestLink(purpose: MailPurpose, userId: string | null): Promise<void> {
+    await this.jobs.add(requestLink, { tokenId: uuidv7(), userId, purpose });
+  }
+
+  async sendNotice(kind: z.infer<typeof Notice>, userId: string): Promise<void> {
+    await this.jobs.add(sendNotice, { mailId: uuidv7(), userId, kind });
+  }
+
+  async sendToOldAddress(to: string, language: Language): Promise<void> {
+    await this.jobs.add(sendToOldAddress, { mailId: uuidv7(), to, language });
+  }
+
+  private async issueLink(row: {
+    id: string;
+    userId: string;
+    purpose: MailPurpose;
+    email: string;
+  }): Promise<void> {
+    await this.database.transaction(async () => {
+      if (await this.tokens.issue(row)) await this.jobs.add(sendLink, { tokenId: row.id });
+    });
+  }
+
+  private async answerRequest({
+    tokenId: id,
+    userId,
+    purpose,
+  }: z.infer<typeof requestLink.payload>): Promise<void> {
+    const user = userId === null ? null : await this.users.findRecipient(userId);
+    if (!user || userId === null) return;
+    if (purpose === 'verify_email' && user.isVerified) return;
+    await this.issueLink({ id, userId, purpose, email: user.email });
+  }
+
+  /** Nothing when the link is void meanwhile: used, expired, or replaced by a newer one. */
+  private async mailLink(tokenId: string): Promise<void> {
+    const row = await this.tokens.findWithToken(tokenId);
+    const user = row && (await this.users.findRecipient(row.userId));
+    if (!row || !user) return;
+    const { id, purpose: kind, email: to, token } = row;
+    const owner = kind === 'change_email' ? await this.users.findCredentials(to) : null;
+    if (owner) return this.mailNotice({ mailId: id, userId: owner.userId, kind: 'address_in_use' });
+    await this.mail(
+      { id, kind, to, language: user.language },
+      {
+        action: this.linkTo(pages[kind], token),
+        ...(kind === 'verify_email' && { disown: this.linkTo('disown', token) }),
+      },
+    );
+  }
+
+  private async mailNotice({
+    mailId: id,
+    userId,
+    kind,
+  }: z.infer<typeof sendNotice.payload>): Promise<void> {
+    const user = await this.users.findRecipient(userId);
+    if (!user) return;
+    const { email: to, language } = user;
+    await this.mail({ id, kind, to, language }, { action: this.config.frontendUrl });
+  }
+
+  private async mail(envelope: Envelope, links: MailLinks): Promise<void> {
+    const rendered = renderMail(envelope.kind, envelope.language, links);
+    await this.mailer.send({ ...envelope, ...rendered, link: links.action });
+  }
+
+  private linkTo(page: string, token: string): string {
+    return `${this.config.frontendUrl}/${page}?token=${token}`;
+  }
+}

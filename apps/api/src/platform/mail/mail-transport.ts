@@ -1,0 +1,21 @@
+import type { Language } from '@rind/contracts';
+
+/** A mail that is ready to go. */
+export interface Mail {
+  /** Idempotency key: a mail that is sent twice under one id arrives once. */
+  readonly id: string;
+  /** What it is about, for logs and tests. */
+  readonly kind: string;
+  readonly to: string;
+  readonly language: Language;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+  /** Where its button leads; null where it has none. */
+  readonly link: string | null;
+}
+
+/** The way that mails leave. What it throws makes the job try again. */
+export interface MailTransport {
+  send(mail: Mail): Promise<void>;
+}
