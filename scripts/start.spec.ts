@@ -66,8 +66,9 @@ describe('npm start', { timeout: 180_000 }, () => {
 
   test('keeps its secrets to their owner, and across restarts', async () => {
     const first = await startUntilReady();
-    const secret = read('jwt-secret');
-    for (const name of ['jwt-secret', 'postgres-password', 'database-url']) {
+    const names = ['jwt-secret', 'encryption-key'];
+    const secrets = names.map(read);
+    for (const name of [...names, 'postgres-password', 'database-url']) {
       assert.equal((await stat(join(dataDir, name))).mode & 0o777, 0o600, name);
     }
     first.pressCtrlC();
@@ -75,8 +76,9 @@ describe('npm start', { timeout: 180_000 }, () => {
 
     await startUntilReady();
 
-    assert.ok(secret.trim().length >= 32);
-    assert.equal(read('jwt-secret'), secret);
+    assert.equal(new Set(secrets).size, secrets.length);
+    for (const secret of secrets) assert.ok(secret.trim().length >= 32);
+    assert.deepEqual(names.map(read), secrets);
   });
 
   test('starts again with its data after kill -9', async () => {

@@ -135,7 +135,8 @@ async function apiEnvironment(settings: Settings, databaseUrl: string): Promise<
   if (env['NODE_ENV'] === 'production') return env;
   // So that app developers see their mistakes, which production would repair.
   env['SYNC_STRICT'] ||= 'true';
-  env['JWT_SECRET'] ||= await developmentSecret(settings.dataDir);
+  env['JWT_SECRET'] ||= await developmentSecret(settings.dataDir, 'jwt-secret');
+  env['ENCRYPTION_KEY'] ||= await developmentSecret(settings.dataDir, 'encryption-key');
   return env;
 }
 

@@ -86,9 +86,9 @@ export async function removeRunState(dataDir: string): Promise<void> {
   await rm(runStateFile(dataDir), { force: true });
 }
 
-/** Made once and kept, so that sign-ins survive a restart. */
-export async function developmentSecret(dataDir: string): Promise<string> {
-  const file = join(dataDir, 'jwt-secret');
+/** Made once and kept, so that sign-ins and second factors survive a restart. */
+export async function developmentSecret(dataDir: string, name: string): Promise<string> {
+  const file = join(dataDir, name);
   const found = (await readFile(file, 'utf8').catch(() => '')).trim();
   if (found) return found;
   const secret = randomBytes(48).toString('base64url');

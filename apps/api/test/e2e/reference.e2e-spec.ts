@@ -102,6 +102,7 @@ describe('the reference in production', () => {
     NODE_ENV: 'production',
     JWT_SECRET: 'a secret of this test, with more than 32 characters',
     FRONTEND_URL: 'https://app.example.com',
+    ENCRYPTION_KEY: 'another of this test, with more than 32 characters',
   };
 
   test.each([

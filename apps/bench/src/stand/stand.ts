@@ -29,6 +29,7 @@ export class Stand {
   private readonly teardown: Teardown;
   /** One for all servers, so that each takes the same tokens. */
   private readonly jwtSecret = randomBytes(32).toString('hex');
+  private readonly encryptionKey = randomBytes(32).toString('hex');
 
   private constructor(serverUrl: string, teardown: Teardown) {
     this.serverUrl = serverUrl;
@@ -67,6 +68,6 @@ export class Stand {
   }
 
   private secrets({ url }: BenchDatabase) {
-    return { DATABASE_URL: url, JWT_SECRET: this.jwtSecret };
+    return { DATABASE_URL: url, JWT_SECRET: this.jwtSecret, ENCRYPTION_KEY: this.encryptionKey };
   }
 }

@@ -11,6 +11,7 @@ const production = {
   NODE_ENV: 'production',
   JWT_SECRET: 'f3b1c9d2a7e84650b1c2d3e4f5a6b7c8',
   FRONTEND_URL: 'https://app.example.com/',
+  ENCRYPTION_KEY: '0a1b2c3d4e5f60718293a4b5c6d7e8f9',
 };
 
 /** The sentences with which an environment is refused; none when it is accepted. */
@@ -50,6 +51,8 @@ describe('an environment', () => {
       PORT: 'http',
       DATABASE_URL: 'mysql://root:hunter2@localhost/rind',
       JWT_SECRET: 'too short',
+      ENCRYPTION_KEY: 'too short',
+      TOTP_ISSUER: 'https://too short',
       JWT_EXPIRES_IN: 'soon',
       TRUST_PROXY: 'true',
       CORS_ORIGINS: '*',
@@ -143,6 +146,16 @@ describe('production', () => {
       'a short one as a previous one',
       { JWT_SECRET_PREVIOUS: `${'x'.repeat(32)},short` },
       'JWT_SECRET_PREVIOUS: ',
+    ],
+    [
+      'no encryption key',
+      { ENCRYPTION_KEY: undefined },
+      'ENCRYPTION_KEY: must be set in production',
+    ],
+    [
+      'a short encryption key',
+      { ENCRYPTION_KEY: 'x'.repeat(31) },
+      'ENCRYPTION_KEY: must have at least 32',
     ],
     ['access tokens for more than an hour', { JWT_EXPIRES_IN: '61m' }, 'JWT_EXPIRES_IN: must not'],
     ['any origin', { CORS_ORIGINS: 'https://a.example,*' }, 'CORS_ORIGINS: must list origins'],

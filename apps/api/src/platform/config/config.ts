@@ -4,6 +4,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 const DEVELOPMENT_JWT_SECRET = 'development-only-secret-change-me-now';
+const DEVELOPMENT_ENCRYPTION_KEY = 'development-only-encryption-key-change-me';
 const MIN_SECRET_LENGTH = 32;
 const DEVELOPMENT_FRONTEND_URL = 'http://localhost:8081';
 
@@ -128,6 +129,12 @@ const Environment = z.object({
   DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
   JWT_SECRET: Secret.default(DEVELOPMENT_JWT_SECRET),
   JWT_SECRET_PREVIOUS: List.default([]),
+  ENCRYPTION_KEY: Secret.default(DEVELOPMENT_ENCRYPTION_KEY),
+  ENCRYPTION_KEY_PREVIOUS: List.default([]),
+  TOTP_ISSUER: z
+    .string()
+    .regex(/^[^:\p{Cc}]{1,50}$/u, 'expected at most 50 characters, none of them a colon')
+    .default('Rind'),
   PASSWORD_HASH_MEMORY_KIB: z.coerce.number().int().min(8192).max(1_048_576).default(19_456),
   PASSWORD_HASH_TIME_COST: z.coerce.number().int().min(1).max(20).default(2),
   PASSWORD_HASH_PARALLELISM: z.coerce.number().int().min(1).max(16).default(1),
@@ -211,6 +218,16 @@ const productionRules: readonly ProductionRule[] = [
         (secret) => secret === DEVELOPMENT_JWT_SECRET || secret.length < MIN_SECRET_LENGTH,
       ),
     message: 'must have at least 32 characters each in production, and not be those of development',
+  },
+  {
+    name: 'ENCRYPTION_KEY',
+    isBroken: (env) => env.ENCRYPTION_KEY === DEVELOPMENT_ENCRYPTION_KEY,
+    message: 'must be set in production: at least 32 random characters',
+  },
+  {
+    name: 'ENCRYPTION_KEY',
+    isBroken: (env) => env.ENCRYPTION_KEY.length < MIN_SECRET_LENGTH,
+    message: 'must have at least 32 characters in production',
   },
   {
     name: 'JWT_EXPIRES_IN',
@@ -338,6 +355,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       sessionLimit: env.SESSION_LIMIT,
       registrationEnabled: env.REGISTRATION_ENABLED,
       emailVerificationRequired: env.EMAIL_VERIFICATION_REQUIRED ?? env.NODE_ENV === 'production',
+      /** What an authenticator app shows above the codes. */
+      totpIssuer: env.TOTP_ISSUER,
     },
     oauth: {
       /** Where browsers reach this server, without a slash at the end. */
@@ -374,6 +393,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     /** Without a slash at its end. */
     frontendUrl: env.FRONTEND_URL,
     mail: { outboxDirectory: path.resolve(env.RIND_DATA_DIR, 'outbox') },
+    encryption: { key: env.ENCRYPTION_KEY, previousKeys: env.ENCRYPTION_KEY_PREVIOUS },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
     sync: {
       strict: env.SYNC_STRICT,
