@@ -147,6 +147,9 @@ class Seeder {
             `Sign-in as ${person.email}: ${error.message}. Was its password changed?`,
           );
         });
+    if ('mfaRequired' in result) {
+      throw new Error(`${person.email} has a second factor: remove it first.`);
+    }
     if (!('user' in result)) throw new Error(`${person.email} has to verify its address first.`);
     return result.user.id;
   }

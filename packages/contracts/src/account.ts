@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AuditEvent } from './audit.js';
 import { Password } from './auth.js';
+import { MfaCode } from './mfa.js';
 import { Identity } from './oauth.js';
 import { Preferences } from './preferences.js';
 import { Session } from './sessions.js';
@@ -8,7 +9,10 @@ import { PullResult } from './sync/pull.js';
 import { User } from './users.js';
 
 export const DeleteAccountBody = z
-  .object({ password: Password.optional() })
+  .object({
+    password: Password.optional(),
+    code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
+  })
   .meta({ id: 'DeleteAccountBody' });
 export type DeleteAccountBody = z.infer<typeof DeleteAccountBody>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { openEnum } from './open-enum.js';
 import { line } from './text.js';
 import { DisplayName, Language, User } from './users.js';
 
@@ -98,8 +99,10 @@ export type AuthResult = z.infer<typeof AuthResult>;
 export const MfaRequired = z
   .object({
     mfaRequired: z.literal(true),
-    mfaToken: z.string(),
-    methods: z.array(z.string()),
+    mfaToken: z.string().meta({
+      description: 'For `POST /auth/mfa/verify`, within 5 minutes and for at most 5 codes',
+    }),
+    methods: z.array(openEnum(['totp', 'recovery_code'])),
   })
   .meta({ id: 'MfaRequired' });
 export type MfaRequired = z.infer<typeof MfaRequired>;

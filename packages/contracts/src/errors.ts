@@ -62,6 +62,13 @@ export const errorCodes = {
       "The provider's token is not genuine, has expired, is for another app, or does not carry the nonce.",
     action: 'Sign in at the provider again, with a new nonce.',
   },
+  mfa_token_invalid: {
+    status: 401,
+    title: 'Second factor too late',
+    meaning:
+      'The `mfaToken` is unknown, older than 5 minutes, used, was tried with 5 wrong codes, or is void because of a change to the account.',
+    action: 'Let the user sign in again from the start.',
+  },
   refresh_token_invalid: {
     status: 401,
     title: 'Refresh token invalid',
@@ -99,6 +106,25 @@ export const errorCodes = {
     meaning: 'The provider gave no e-mail address, and an account needs one.',
     action: 'Ask the user to share the address, or offer another way to sign in.',
   },
+  mfa_code_required: {
+    status: 403,
+    title: 'Code of the second factor required',
+    meaning: 'The account has a second factor, and this needs a code of it.',
+    action: 'Ask for a code and repeat the request with it as `code`.',
+  },
+  mfa_code_invalid: {
+    status: 403,
+    title: 'Code of the second factor invalid',
+    meaning: 'The code is wrong, too old, or was used before.',
+    action: 'Let the user try again, with the next code of the authenticator app.',
+  },
+  email_not_verified: {
+    status: 403,
+    title: 'Email not verified',
+    meaning: 'The address of the account has to be verified first.',
+    action:
+      'Tell the user to follow the link in the mail; offer to send it again with `POST /auth/email/resend`.',
+  },
   account_deactivated: {
     status: 403,
     title: 'Account deactivated',
@@ -118,13 +144,6 @@ export const errorCodes = {
     title: 'Forbidden',
     meaning: 'The caller is signed in, and lacks the role that this needs.',
     action: 'Ask an administrator, who can give it.',
-  },
-  email_not_verified: {
-    status: 403,
-    title: 'Email not verified',
-    meaning: 'The password is right, but the address of the account has not been verified yet.',
-    action:
-      'Tell the user to follow the link in the mail; offer to send it again with `POST /auth/email/resend`.',
   },
   registration_disabled: {
     status: 403,
@@ -168,6 +187,12 @@ export const errorCodes = {
     title: 'Last administrator',
     meaning: 'Nobody would be left who may administer this server. Nothing was changed.',
     action: 'Give the role `admin` to somebody else first.',
+  },
+  mfa_already_enrolled: {
+    status: 409,
+    title: 'Second factor already enrolled',
+    meaning: 'The account has an authenticator app already.',
+    action: 'Remove the old one first, which takes one of its codes or a recovery code.',
   },
   sync_conflict: {
     status: 409,

@@ -7,6 +7,7 @@ export * from './health.js';
 export * from './oauth.js';
 export * from './page.js';
 export * from './preferences.js';
+export * from './mfa.js';
 export * from './problem.js';
 export * from './sessions.js';
 export * from './recovery.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CaptchaToken, Email, NewPassword, Password } from './auth.js';
+import { MfaCode } from './mfa.js';
 
 /** As it stood in the link of a mail. */
 const MailToken = z.string().min(1).max(512);
@@ -24,6 +25,7 @@ export const ChangePasswordBody = z
       description: 'May be left out within 10 minutes of the sign-in.',
     }),
     newPassword: NewPassword,
+    code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
   })
   .meta({ id: 'ChangePasswordBody' });
 export type ChangePasswordBody = z.infer<typeof ChangePasswordBody>;
@@ -34,6 +36,7 @@ export const ChangeEmailBody = z
     password: Password.optional().meta({
       description: 'May be left out within 10 minutes of the sign-in.',
     }),
+    code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
   })
   .meta({ id: 'ChangeEmailBody' });
 export type ChangeEmailBody = z.infer<typeof ChangeEmailBody>;

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { PassportModule } from '@nestjs/passport';
 import { AuditModule } from '../audit/audit.module.js';
+import { EncryptionModule } from '../platform/encryption/encryption.module.js';
 import { MailModule } from '../platform/mail/mail.module.js';
 import { PasswordsModule } from '../platform/passwords/passwords.module.js';
 import { SyncModule } from '../sync/sync.module.js';
@@ -27,6 +28,13 @@ import { AuthMails } from './mails/auth-mails.service.js';
 import { MailTokens } from './mails/mail-tokens.js';
 import { MailTokensRepository } from './mails/mail-tokens.repository.js';
 import { MailTokensService } from './mails/mail-tokens.service.js';
+import { EnrolmentService } from './mfa/enrolment.service.js';
+import { FactorsRepository } from './mfa/factors.repository.js';
+import { MfaController } from './mfa/mfa.controller.js';
+import { PendingSignInsRepository } from './mfa/pending-sign-ins.repository.js';
+import { PendingSignInsService } from './mfa/pending-sign-ins.service.js';
+import { SecondFactorService } from './mfa/second-factor.service.js';
+import { TotpSecrets } from './mfa/totp-secrets.js';
 import { FlowCookie } from './oauth/flow-cookie.js';
 import { IdentitiesController } from './oauth/identities.controller.js';
 import { IdentitiesRepository } from './oauth/identities.repository.js';
@@ -50,12 +58,21 @@ import { SignInService } from './sign-in.service.js';
 import { SigningKeys } from './signing-keys.js';
 
 @Module({
-  imports: [AuditModule, MailModule, PassportModule, PasswordsModule, SyncModule, UsersModule],
+  imports: [
+    AuditModule,
+    EncryptionModule,
+    MailModule,
+    PassportModule,
+    PasswordsModule,
+    SyncModule,
+    UsersModule,
+  ],
   controllers: [
     AccountController,
     AuthController,
     CredentialsController,
     IdentitiesController,
+    MfaController,
     OAuthController,
     RecoveryController,
     SessionsController,
@@ -71,6 +88,8 @@ import { SigningKeys } from './signing-keys.js';
     CredentialsService,
     CrossOriginRequests,
     EmailVerificationService,
+    EnrolmentService,
+    FactorsRepository,
     FlowCookie,
     IdentitiesRepository,
     IdentitiesService,
@@ -86,16 +105,20 @@ import { SigningKeys } from './signing-keys.js';
     OAuthSignInService,
     PasswordAttempts,
     PasswordRecoveryService,
+    PendingSignInsRepository,
+    PendingSignInsService,
     PrincipalCache,
     PrincipalsService,
     ReauthenticationService,
     RefreshTokens,
+    SecondFactorService,
     SessionEnds,
     SessionsRepository,
     SessionsService,
     SigningKeys,
     SignInService,
     TokenCookies,
+    TotpSecrets,
     { provide: Captcha, useClass: NoCaptcha },
   ],
   exports: [JwtStrategy, PrincipalsService, SessionsService, TokenCookies],

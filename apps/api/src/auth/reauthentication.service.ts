@@ -3,17 +3,20 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { PasswordHasher } from '../platform/passwords/password-hasher.js';
 import { UsersService } from '../users/users.service.js';
+import { SecondFactorService } from './mfa/second-factor.service.js';
 import { PasswordAttempts } from './password-attempts.js';
 import { SessionsService } from './sessions.service.js';
 
 /** What a caller offers to show that it is still its user who holds the device. */
 export interface Reauthentication {
   readonly password?: string | undefined;
+  /** Of the second factor. */
+  readonly code?: string | undefined;
 }
 
 /**
  * Guards what an unlocked phone in the wrong hands must not do: it needs the password, or a sign-in
- * of the last 10 minutes.
+ * of the last 10 minutes, and a code of the second factor where one is enrolled.
  */
 @Injectable()
 export class ReauthenticationService {
@@ -22,13 +25,20 @@ export class ReauthenticationService {
     private readonly sessions: SessionsService,
     private readonly hasher: PasswordHasher,
     private readonly attempts: PasswordAttempts,
+    private readonly secondFactor: SecondFactorService,
   ) {}
 
   /**
-   * @throws DomainError `reauthentication_required`, `reauthentication_failed`, `rate_limited`,
-   *   `session_ended`
+   * @throws DomainError `reauthentication_required`, `reauthentication_failed`, `session_ended`,
+   *   `mfa_code_required`, `mfa_code_invalid`, `rate_limited`
    */
-  async require(principal: Principal, { password }: Reauthentication): Promise<void> {
+  async require(principal: Principal, { password, code }: Reauthentication): Promise<void> {
+    await this.requirePassword(principal, password);
+    // Last, so that no code is used up for a wrong password.
+    await this.secondFactor.require(principal.userId, code);
+  }
+
+  private async requirePassword(principal: Principal, password: string | undefined): Promise<void> {
     if (password === undefined) {
       if (await this.sessions.isRecent(principal)) return;
       throw new DomainError('reauthentication_required');

@@ -172,6 +172,8 @@ export class SessionsRepository {
   }
 
   async deleteAll(userId: string, exceptId?: string): Promise<string[]> {
+    // What would become a session once its second factor is shown.
+    await this.prisma.pendingSignIn.deleteMany({ where: { userId } });
     return this.idsOf(this.prisma.$queryRaw`
       DELETE FROM sessions
       WHERE user_id = ${userId}::uuid AND id IS DISTINCT FROM ${exceptId ?? null}::uuid RETURNING id`);

@@ -75,15 +75,7 @@ export class SessionsService {
     client: ClientInfo,
   ): Promise<OpenSession> {
     return this.database.transaction(async () => {
-      const user = await this.sessions.lockUser(userId);
-      if (!user) throw new DomainError('invalid_credentials');
-      if (passwordHash !== undefined && passwordHash !== user.passwordHash) {
-        throw new PasswordChangedError();
-      }
-      if (!user.isActive) throw new DomainError('account_deactivated');
-      if (this.config.auth.emailVerificationRequired && !user.isVerified) {
-        throw new DomainError('email_not_verified');
-      }
+      const { now } = await this.lockUser({ userId, passwordHash });
       if (device) {
         const remove = () => this.sessions.deleteOfDevice(userId, device.id);
         await this.ends.endOfLocked({ userId, reason: 'replaced', client }, remove);
@@ -95,7 +87,7 @@ export class SessionsService {
         refreshSalt: randomBytes(SALT_BYTES),
         refreshKeyId: this.refreshTokens.currentKeyId,
         lifetimeDays: this.lifetime.ttlDays,
-        now: user.now,
+        now,
       });
       await this.ends.endOfLocked({ userId, reason: 'limit', client }, () =>
         this.sessions.deleteBeyond(session, this.config.auth.sessionLimit),
@@ -144,6 +136,26 @@ export class SessionsService {
     return isKnown ? network : undefined;
   }
 
+  /**
+   * Holds the user's row to the end of the transaction, so that sign-ins follow each other.
+   *
+   * @throws DomainError `invalid_credentials` when the account is gone, `account_deactivated`,
+   *   `email_not_verified`
+   * @throws PasswordChangedError
+   */
+  async lockUser({ userId, passwordHash }: Omit<NewSignIn, 'device'>): Promise<{ now: Date }> {
+    const user = await this.sessions.lockUser(userId);
+    if (!user) throw new DomainError('invalid_credentials');
+    if (passwordHash !== undefined && passwordHash !== user.passwordHash) {
+      throw new PasswordChangedError();
+    }
+    if (!user.isActive) throw new DomainError('account_deactivated');
+    if (this.config.auth.emailVerificationRequired && !user.isVerified) {
+      throw new DomainError('email_not_verified');
+    }
+    return user;
+  }
+
   /** Whether the session was opened by a sign-in of the last 10 minutes. */
   async isRecent({ sessionId }: Principal): Promise<boolean> {
     return this.sessions.isYoungerThan(sessionId, RECENT_MINUTES);
@@ -155,7 +167,10 @@ export class SessionsService {
     return rows.map((row) => toSession(row, sessionId));
   }
 
-  /** Ends the user's sessions, all but one where it is given. Joins a current transaction. */
+  /**
+   * Ends the user's sessions, all but one where it is given, and sign-ins that wait for their second
+   * factor. Joins a current transaction.
+   */
   async endAll(
     userId: string,
     exceptId?: string,

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type {
   AuthResult,
-  Device,
   LoginBody,
-  OAuthProviderName,
+  LoginResult,
+  MfaVerifyBody,
   RegisterBody,
   VerificationRequired,
 } from '@rind/contracts';
@@ -19,22 +19,15 @@ import { AbuseProtection } from './abuse-protection.js';
 import { AccessTokens } from './access-tokens.js';
 import { CredentialsService } from './credentials.service.js';
 import { AuthMails } from './mails/auth-mails.service.js';
+import { PendingSignInsService } from './mfa/pending-sign-ins.service.js';
 import { toSignedInSession } from './sessions.mapper.js';
 import { type OpenSession, PasswordChangedError, SessionsService } from './sessions.service.js';
-
-/** Somebody who has shown whose account it is. */
-export interface SignIn {
-  readonly userId: string;
-  readonly method: 'password' | `oauth:${OAuthProviderName}`;
-  readonly device: Device | undefined;
-  /** For a password: the hash that it was compared with. */
-  readonly passwordHash?: string | null;
-}
+import type { SignIn } from './sign-in.js';
 
 /** A password changes under a sign-in once, if ever; then the next comparison decides. */
 const MAX_SIGN_IN_ATTEMPTS = 3;
 
-/** Registration, sign-in by password, and what keeps a sign-in alive. */
+/** Registration, sign-in by password and second factor, and what keeps a sign-in alive. */
 @Injectable()
 export class SignInService {
   constructor(
@@ -48,6 +41,7 @@ export class SignInService {
     private readonly credentials: CredentialsService,
     private readonly newPasswords: NewPasswords,
     private readonly mails: AuthMails,
+    private readonly pendingSignIns: PendingSignInsService,
   ) {}
 
   /**
@@ -69,7 +63,7 @@ export class SignInService {
       return await this.database.transaction(async () => {
         const userId = await this.createAccount(body, passwordHash, client);
         if (emailVerificationRequired) return { verificationRequired: true as const };
-        return this.admit({ userId, method: 'password', device: body.device }, client);
+        return this.openSession({ userId, method: 'password', device: body.device }, client);
       });
     } catch (error) {
       const isTaken = error instanceof DomainError && error.code === 'email_already_used';
@@ -83,7 +77,7 @@ export class SignInService {
    * @throws DomainError as `CredentialsService.check`; `account_deactivated` and `email_not_verified`, only
    *   for the right password
    */
-  async login(body: LoginBody, client: ClientInfo): Promise<AuthResult> {
+  async login(body: LoginBody, client: ClientInfo): Promise<LoginResult> {
     for (let attempt = 0; attempt < MAX_SIGN_IN_ATTEMPTS; attempt += 1) {
       const admitted = await this.attemptLogin(body, client);
       if (admitted) return admitted;
@@ -92,33 +86,66 @@ export class SignInService {
   }
 
   /**
-   * What every way to sign in ends in, once it has shown whose account it is. Joins a current transaction.
+   * What every way to sign in ends in, once it has shown whose account it is: signed in, or asked for
+   * the second factor. Joins a current transaction.
    *
    * @throws DomainError `account_deactivated`, `email_not_verified`
    * @throws PasswordChangedError
    */
-  async admit(
-    { userId, method, device, passwordHash }: SignIn,
+  async admit(signIn: SignIn, client: ClientInfo): Promise<LoginResult> {
+    return this.recordingRefusals(signIn.userId, client, () =>
+      this.database.transaction(
+        async () =>
+          (await this.pendingSignIns.begin(signIn)) ?? (await this.openSession(signIn, client)),
+      ),
+    );
+  }
+
+  /**
+   * Finishes a sign-in that waits for its second factor.
+   *
+   * @throws DomainError `mfa_token_invalid`, `mfa_code_invalid`, `account_deactivated`,
+   *   `email_not_verified`, `rate_limited`
+   */
+  async verifyMfa(body: MfaVerifyBody, client: ClientInfo): Promise<AuthResult> {
+    const userId = await this.pendingSignIns.getUserId(body.mfaToken);
+    return this.recordingRefusals(userId, client, () =>
+      this.pendingSignIns.complete({ userId, ...body }, ({ signIn, factor }) =>
+        this.openSession(signIn, client, factor),
+      ),
+    );
+  }
+
+  /** @throws DomainError as `SessionsService.refresh` */
+  async refresh(refreshToken: string, client: ClientInfo): Promise<AuthResult> {
+    return this.toResult(await this.sessions.refresh(refreshToken, client));
+  }
+
+  private async openSession(
+    { userId, method, ...signIn }: SignIn,
     client: ClientInfo,
+    factor?: string,
   ): Promise<AuthResult> {
+    const opened = await this.sessions.open({ userId, ...signIn }, client);
+    const sessionId = opened.session.id;
+    const event = { action: 'signed_in', userId, sessionId, reason: method } as const;
+    await this.audit.record({ ...event, ...(factor && { detail: { factor } }) }, client);
+    return this.toResult(opened);
+  }
+
+  private async recordingRefusals<T>(
+    userId: string,
+    client: ClientInfo,
+    work: () => Promise<T>,
+  ): Promise<T> {
     try {
-      return await this.database.transaction(async () => {
-        const opened = await this.sessions.open({ userId, device, passwordHash }, client);
-        const sessionId = opened.session.id;
-        await this.audit.record({ action: 'signed_in', userId, sessionId, reason: method }, client);
-        return this.toResult(opened);
-      });
+      return await work();
     } catch (error) {
       if (error instanceof DomainError) {
         await this.audit.record({ action: 'sign_in_refused', userId, reason: error.code }, client);
       }
       throw error;
     }
-  }
-
-  /** @throws DomainError as `SessionsService.refresh` */
-  async refresh(refreshToken: string, client: ClientInfo): Promise<AuthResult> {
-    return this.toResult(await this.sessions.refresh(refreshToken, client));
   }
 
   private async createAccount(
@@ -143,7 +170,7 @@ export class SignInService {
   }
 
   /** Null when the password was changed after it was compared. */
-  private async attemptLogin(body: LoginBody, client: ClientInfo): Promise<AuthResult | null> {
+  private async attemptLogin(body: LoginBody, client: ClientInfo): Promise<LoginResult | null> {
     const account = await this.credentials.check(body, client);
     const signIn = { ...account, method: 'password', device: body.device } as const;
     try {

@@ -66,6 +66,9 @@ const exported = [
   'user_roles',
 ];
 const notExported = {
+  pending_sign_ins: 'sign-ins that wait for a code, for five minutes',
+  recovery_codes: 'digests of codes, which only prove who the user is',
+  totp_factors: 'the secret of the authenticator app, which only proves who the user is',
   mail_tokens: 'links that were mailed, each good for a day at most',
   oauth_codes: 'codes of sign-ins under way, valid for a minute',
   sync_answers: 'answers to pushes of the last 24 hours, which say nothing that the records do not',

@@ -581,6 +581,7 @@ test('Production without a transport says so, and its mails fail without being l
       ...env,
       NODE_ENV: 'production',
       JWT_SECRET: randomUUID(),
+      ENCRYPTION_KEY: randomUUID(),
       LOG_LEVEL: 'silent',
       CORS_ORIGINS: '',
     },

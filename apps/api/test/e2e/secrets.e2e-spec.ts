@@ -1,8 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { AuthResult } from '@rind/contracts';
+import type { AuthResult, MfaRequired, RecoveryCodes, TotpEnrolment } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Secret } from 'otpauth';
 import pg from 'pg';
 import { ApiProcess } from '../support/api-process.js';
+import { appOf } from '../support/authenticator.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
 /** Something that is told apart from all other text, even in part. */
@@ -39,9 +41,12 @@ describe('secrets are written down nowhere', () => {
       DATABASE_URL: database.url,
       JWT_SECRET: keep('JWT secret', newSecret('secret')),
       JWT_SECRET_PREVIOUS: keep('previous JWT secret', newSecret('previous')),
+      ENCRYPTION_KEY: keep('encryption key', newSecret('encryption')),
       LOG_LEVEL: 'trace',
+      RATE_LIMIT_AUTH_PER_MINUTE: '100',
     });
     await useUp(api);
+    await useSecondFactor(api);
     dump = await dumpAllTables();
     await breakAndUse(api);
     await api.stop();
@@ -57,7 +62,7 @@ describe('secrets are written down nowhere', () => {
     return secret;
   }
 
-  function keepTokens(name: string, { accessToken, refreshToken }: AuthResult): AuthResult {
+  function keepTokens(name: string, { user, accessToken, refreshToken }: AuthResult): AuthResult {
     keep(`${name} access token`, accessToken!);
     keep(`signature of the ${name} access token`, accessToken!.split('.')[2]!);
     keep(`${name} refresh token`, refreshToken!);
@@ -66,7 +71,7 @@ describe('secrets are written down nowhere', () => {
       `MAC of the ${name} refresh token`,
       Buffer.from(refreshToken!, 'base64url').subarray(20),
     );
-    return { accessToken, refreshToken } as AuthResult;
+    return { user, accessToken, refreshToken } as AuthResult;
   }
 
   /** A whole life with its mistakes. */
@@ -109,6 +114,47 @@ describe('secrets are written down nowhere', () => {
     const sixth = keepTokens('sixth', (await login({ email, password })).body);
     const logout = await api.request('POST', '/auth/logout', { token: sixth.accessToken! });
     expect(logout.status).toBe(204);
+  }
+
+  /** With what is wrong at each step, and a sign-in that is left half done. */
+  async function useSecondFactor(api: ApiProcess): Promise<void> {
+    const person = { email: `${randomUUID()}@example.com`, password: newSecret('password') };
+    const registered = await api.request<AuthResult>('POST', '/auth/register', {
+      body: { ...person, displayName: 'Bob' },
+    });
+    const { user, accessToken: token = '' } = keepTokens('registered', registered.body);
+    await sql.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [user.id]);
+    const enrolled = await api.request<TotpEnrolment>('POST', '/auth/mfa/totp', {
+      token,
+      body: {},
+    });
+    const secret = keep('secret of the authenticator app', enrolled.body.secret);
+    secrets.set('its bytes', Buffer.from(Secret.fromBase32(secret).bytes));
+    const activated = await api.request<RecoveryCodes>('POST', '/auth/mfa/totp/activate', {
+      token,
+      body: { code: appOf(enrolled.body).generate() },
+    });
+    const { recoveryCodes } = activated.body;
+    for (const [index, code] of recoveryCodes.entries()) {
+      keep(`recovery code ${index}`, code);
+      keep(`recovery code ${index} without dashes`, code.replaceAll('-', '').toUpperCase());
+    }
+    const begin = async (name: string) => {
+      const { body } = await api.request<MfaRequired>('POST', '/auth/login', { body: person });
+      secrets.set(`bytes of the ${name} mfaToken`, Buffer.from(body.mfaToken, 'base64url'));
+      return keep(`${name} mfaToken`, body.mfaToken);
+    };
+    const verify = (mfaToken: string, code: unknown) =>
+      api.request<AuthResult>('POST', '/auth/mfa/verify', { body: { mfaToken, code } });
+    const mfaToken = await begin('first');
+    const wrong = keep('wrong recovery code', randomBytes(20).toString('hex').slice(0, 19));
+    expect((await verify(mfaToken, wrong)).status).toBe(403);
+    expect((await verify(mfaToken, [recoveryCodes[0]])).status).toBe(422);
+    expect((await verify(recoveryCodes[0]!, mfaToken)).status).toBe(401);
+    const { status, body } = await verify(mfaToken, recoveryCodes[0]!);
+    expect(status).toBe(200);
+    keepTokens('second factor', body);
+    await begin('second');
   }
 
   /** What fails unforeseen is logged with its cause. */
@@ -164,6 +210,8 @@ describe('secrets are written down nowhere', () => {
     expect(dump).toContain(email);
     expect(dump).toContain('$argon2id$');
     expect(dump).toContain('"device_name":"Pixel"');
+    for (const table of ['totp_factors', 'recovery_codes', 'pending_sign_ins'])
+      expect(dump).toMatch(new RegExp(`public\\.${table}\\n{`));
     expectNone(dump);
   });
 });

@@ -17,6 +17,13 @@ export type AccountExport = {
     user: User;
 };
 
+export type ActivateTotpBody = {
+    /**
+     * A code of the authenticator app
+     */
+    code: string;
+};
+
 export type AdminUser = {
     createdAt: string;
     displayName: string;
@@ -92,6 +99,10 @@ export type AuthResult = {
 };
 
 export type ChangeEmailBody = {
+    /**
+     * Needed where a second factor is enrolled.
+     */
+    code?: string;
     email: string;
     /**
      * May be left out within 10 minutes of the sign-in.
@@ -100,6 +111,10 @@ export type ChangeEmailBody = {
 };
 
 export type ChangePasswordBody = {
+    /**
+     * Needed where a second factor is enrolled.
+     */
+    code?: string;
     /**
      * May be left out within 10 minutes of the sign-in.
      */
@@ -111,6 +126,10 @@ export type ChangePasswordBody = {
 };
 
 export type DeleteAccountBody = {
+    /**
+     * Needed where a second factor is enrolled.
+     */
+    code?: string;
     password?: string;
 };
 
@@ -122,6 +141,13 @@ export type Device = {
     id: string;
     name?: string;
     platform?: string;
+};
+
+export type EnrolTotpBody = {
+    /**
+     * Not needed within 10 minutes of the sign-in
+     */
+    password?: string;
 };
 
 export type ExchangeOAuthBody = {
@@ -188,6 +214,17 @@ export type MailTokenBody = {
 export type MfaRequired = {
     methods: Array<string>;
     mfaRequired: true;
+    /**
+     * For `POST /auth/mfa/verify`, within 5 minutes and for at most 5 codes
+     */
+    mfaToken: string;
+};
+
+export type MfaVerifyBody = {
+    /**
+     * A code of the authenticator app (6 digits), or a recovery code
+     */
+    code: string;
     mfaToken: string;
 };
 
@@ -329,6 +366,13 @@ export type PushWarning = {
     table: string;
 };
 
+export type RecoveryCodes = {
+    /**
+     * Shown this once. Each of them signs in once, without the authenticator app.
+     */
+    recoveryCodes: Array<string>;
+};
+
 export type RefreshBody = {
     /**
      * Left out when tokens travel in cookies
@@ -346,6 +390,24 @@ export type RegisterBody = {
      * 10 to 128 characters. Refused with `validation_failed`: common passwords, also with a few signs and digits around them or in place of letters; passwords that contain the part of the email address before the @, or the word "rind".
      */
     password: string;
+};
+
+export type RemoveTotpBody = {
+    /**
+     * A code of the authenticator app (6 digits), or a recovery code
+     */
+    code: string;
+    /**
+     * Not needed within 10 minutes of the sign-in
+     */
+    password?: string;
+};
+
+export type RenewRecoveryCodesBody = {
+    /**
+     * A code of the authenticator app (6 digits), or a recovery code
+     */
+    code: string;
 };
 
 export type RequestMailBody = {
@@ -469,6 +531,17 @@ export type TaskRecord = {
     project_id: string;
     title: string;
     updated_at: number;
+};
+
+export type TotpEnrolment = {
+    /**
+     * Show it as a QR code
+     */
+    otpauthUrl: string;
+    /**
+     * In base32, for who cannot scan the QR code and types it instead
+     */
+    secret: string;
 };
 
 export type UpdateMeBody = {
@@ -1085,6 +1158,353 @@ export type LogoutResponses = {
 };
 
 export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
+
+export type RenewRecoveryCodesData = {
+    body: RenewRecoveryCodesBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/mfa/recovery-codes';
+};
+
+export type RenewRecoveryCodesErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type RenewRecoveryCodesError = RenewRecoveryCodesErrors[keyof RenewRecoveryCodesErrors];
+
+export type RenewRecoveryCodesResponses = {
+    /**
+     * The new codes
+     */
+    200: RecoveryCodes;
+};
+
+export type RenewRecoveryCodesResponse = RenewRecoveryCodesResponses[keyof RenewRecoveryCodesResponses];
+
+export type RemoveTotpData = {
+    body: RemoveTotpBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/mfa/totp';
+};
+
+export type RemoveTotpErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type RemoveTotpError = RemoveTotpErrors[keyof RemoveTotpErrors];
+
+export type RemoveTotpResponses = {
+    /**
+     * The password is enough again
+     */
+    204: void;
+};
+
+export type RemoveTotpResponse = RemoveTotpResponses[keyof RemoveTotpResponses];
+
+export type EnrolTotpData = {
+    body: EnrolTotpBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/mfa/totp';
+};
+
+export type EnrolTotpErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `email_not_verified`: Email not verified
+     *
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `mfa_already_enrolled`: Second factor already enrolled
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type EnrolTotpError = EnrolTotpErrors[keyof EnrolTotpErrors];
+
+export type EnrolTotpResponses = {
+    /**
+     * What the app must be told
+     */
+    200: TotpEnrolment;
+};
+
+export type EnrolTotpResponse = EnrolTotpResponses[keyof EnrolTotpResponses];
+
+export type ActivateTotpData = {
+    body: ActivateTotpBody;
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/mfa/totp/activate';
+};
+
+export type ActivateTotpErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `mfa_already_enrolled`: Second factor already enrolled
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ActivateTotpError = ActivateTotpErrors[keyof ActivateTotpErrors];
+
+export type ActivateTotpResponses = {
+    /**
+     * From now on it is asked for
+     */
+    200: RecoveryCodes;
+};
+
+export type ActivateTotpResponse = ActivateTotpResponses[keyof ActivateTotpResponses];
+
+export type VerifyMfaData = {
+    body: MfaVerifyBody;
+    headers?: {
+        /**
+         * For browsers: `cookie` puts the tokens into cookies instead of the answer
+         */
+        'X-Token-Transport'?: 'cookie';
+    };
+    path?: never;
+    query?: never;
+    url: '/api/v1/auth/mfa/verify';
+};
+
+export type VerifyMfaErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `mfa_token_invalid`: Second factor too late
+     */
+    401: Problem;
+    /**
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
+     * `account_deactivated`: Account deactivated
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type VerifyMfaError = VerifyMfaErrors[keyof VerifyMfaErrors];
+
+export type VerifyMfaResponses = {
+    /**
+     * Signed in
+     */
+    200: AuthResult;
+};
+
+export type VerifyMfaResponse = VerifyMfaResponses[keyof VerifyMfaResponses];
 
 export type ExchangeOAuthCodeData = {
     body: ExchangeOAuthBody;
@@ -2036,6 +2456,10 @@ export type DeleteMeErrors = {
      *
      * `reauthentication_failed`: Reauthentication failed
      *
+     * `mfa_code_required`: Code of the second factor required
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
      * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
@@ -2206,6 +2630,10 @@ export type ChangeEmailErrors = {
      * `reauthentication_required`: Reauthentication required
      *
      * `reauthentication_failed`: Reauthentication failed
+     *
+     * `mfa_code_required`: Code of the second factor required
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
      *
      * `email_not_verified`: Email not verified
      *
@@ -2379,6 +2807,10 @@ export type ChangePasswordErrors = {
      * `reauthentication_required`: Reauthentication required
      *
      * `reauthentication_failed`: Reauthentication failed
+     *
+     * `mfa_code_required`: Code of the second factor required
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
      *
      * `cross_origin_refused`: Cross-origin request refused
      */

@@ -47,6 +47,8 @@ export class AccountController {
       'validation_failed',
       'reauthentication_required',
       'reauthentication_failed',
+      'mfa_code_required',
+      'mfa_code_invalid',
       'last_admin',
     ],
   })

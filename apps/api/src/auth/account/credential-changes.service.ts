@@ -36,12 +36,12 @@ export class CredentialChangesService {
    */
   async changePassword(
     principal: Principal,
-    { currentPassword, newPassword }: ChangePasswordBody,
+    { currentPassword, newPassword, code }: ChangePasswordBody,
     client: ClientInfo,
   ): Promise<void> {
     const { userId, sessionId } = principal;
     const passwordHash = await this.users.findPasswordHash(userId);
-    await this.reauthentication.require(principal, { password: currentPassword });
+    await this.reauthentication.require(principal, { password: currentPassword, code });
     const { email } = await this.users.get(userId);
     const choice = { password: newPassword, email, pointer: '/newPassword' };
     const newHash = await this.newPasswords.hash(choice);
@@ -64,11 +64,11 @@ export class CredentialChangesService {
    */
   async requestEmailChange(
     principal: Principal,
-    { email, password }: ChangeEmailBody,
+    { email, password, code }: ChangeEmailBody,
     client: ClientInfo,
   ): Promise<void> {
     const { userId, sessionId } = principal;
-    await this.reauthentication.require(principal, { password });
+    await this.reauthentication.require(principal, { password, code });
     if (!(await this.users.get(userId)).emailVerified) throw new DomainError('email_not_verified');
     await this.abuse.admitMailTo(email);
     await this.database.transaction(async () => {

@@ -20,7 +20,13 @@ export class CredentialsController {
     summary: 'Change or set the password',
     description: 'Ends all other sessions.',
     answers: [{ status: 204, description: 'The new password is set' }],
-    problems: ['validation_failed', 'reauthentication_required', 'reauthentication_failed'],
+    problems: [
+      'validation_failed',
+      'reauthentication_required',
+      'reauthentication_failed',
+      'mfa_code_required',
+      'mfa_code_invalid',
+    ],
   })
   async changePassword(
     @CurrentPrincipal() principal: Principal,
@@ -40,6 +46,8 @@ export class CredentialsController {
       'validation_failed',
       'reauthentication_required',
       'reauthentication_failed',
+      'mfa_code_required',
+      'mfa_code_invalid',
       'email_not_verified',
     ],
   })

@@ -7,10 +7,14 @@ const secretNames = [
   'accessToken',
   'authorization',
   'cookie',
+  'mfaToken',
+  'otpauthUrl',
   'password',
   'passwordHash',
+  'recoveryCodes',
   'refreshSalt',
   'refreshToken',
+  'secret',
   'token',
 ];
 

@@ -11,7 +11,10 @@ const REFRESHES_PER_MINUTE = 10;
 const MAILS_PER_HOUR = 5;
 const HOUR_SECONDS = 3600;
 
-export type Budget = 'anonymous' | 'user' | 'sync' | 'auth' | 'refresh' | 'mail';
+/** Of a million codes three are right at a time: a year of guessing finds one with a chance of one in four. */
+const WRONG_CODES_PER_HOUR = 10;
+
+export type Budget = 'anonymous' | 'user' | 'sync' | 'auth' | 'refresh' | 'mail' | 'mfa';
 
 /** What is left of a budget for one key. */
 export interface RateLimitState {
@@ -23,8 +26,8 @@ export interface RateLimitState {
 }
 
 /**
- * Requests per minute, mails per hour. `auth` and `mail` are exact and shared by all instances, in
- * PostgreSQL; the others live in the memory of each process.
+ * Requests per minute; mails, and wrong codes of the second factor, per hour. `auth`, `mail` and `mfa`
+ * are exact and shared by all instances, in PostgreSQL; the others live in the memory of each process.
  */
 @Injectable()
 export class RateLimits {
@@ -50,6 +53,11 @@ export class RateLimits {
         points: MAILS_PER_HOUR,
         durationSeconds: HOUR_SECONDS,
       }),
+      mfa: exactLimiter(database, {
+        name: 'mfa',
+        points: WRONG_CODES_PER_HOUR,
+        durationSeconds: HOUR_SECONDS,
+      }),
     };
   }
 
@@ -63,6 +71,11 @@ export class RateLimits {
       if (refusal instanceof RateLimiterRes) return stateOf(budget, limiter, refusal, true);
       throw refusal;
     }
+  }
+
+  /** Returns what `consume` took, where it turned out not to count. */
+  async giveBack(budget: Budget, key: string): Promise<void> {
+    await this.limiters[budget]?.reward(key);
   }
 
   /** What the next request would meet, without taking it; null when that is not known or not limited. */
