@@ -67,7 +67,9 @@ export class FaultyProxy {
 
   /** `target` is the origin of the API. */
   static async start(target: string): Promise<FaultyProxy> {
-    const server = createServer();
+    // Its answers promise what the API promises; closing an idle connection before that would be a
+    // fault that nobody armed, for the client that is just about to use it.
+    const server = createServer({ keepAliveTimeout: 0 });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     const proxy = new FaultyProxy(`http://127.0.0.1:${port}`, server);
