@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { dropDatabase } from './drop-database.ts';
 import { MigrateError, describeError, sqlState } from './errors.ts';
 
 const INVALID_CATALOG_NAME = '3D000';
@@ -147,9 +148,7 @@ export async function createTemporaryDatabase(
   return {
     target: withDatabase(target, database),
     drop: async () => {
-      await withClient(maintenance, (client) =>
-        client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(database)} WITH (FORCE)`),
-      );
+      await withClient(maintenance, (client) => dropDatabase(client, database));
     },
   };
 }

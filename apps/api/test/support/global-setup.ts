@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
+import { dropDatabase } from '../../../../prisma/migrate/drop-database.ts';
 import { startEmbeddedPostgres } from '../../../../scripts/embedded-postgres.ts';
 import { TEST_SERVER_VARIABLE, type TestServer, databaseUrl } from './test-database.ts';
 
@@ -111,7 +112,7 @@ class TestRun {
   async #drop(id: string): Promise<void> {
     const names = await this.#databases();
     for (const name of names.filter((candidate) => NAME.exec(candidate)?.[1] === id)) {
-      await this.#client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+      await dropDatabase(this.#client, name);
     }
   }
 }

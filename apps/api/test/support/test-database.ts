@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { dropDatabase } from '../../../../prisma/migrate/drop-database.ts';
 
 const CLOSING_TIMEOUT_MS = 1000;
 const POLL_MS = 10;
@@ -47,7 +48,7 @@ export async function createTestDatabase({
   return {
     url: databaseUrl(url, name),
     drop: async () => {
-      await withClient(url, (client) => dropDatabase(client, name));
+      await withClient(url, (client) => dropWhenClosed(client, name));
       await rm(dataDirectory(name), { recursive: true, force: true });
     },
   };
@@ -57,7 +58,7 @@ export async function createTestDatabase({
  * A pool's `end()` returns before the server has closed its sessions, and a session that is cut off then
  * reports an error that nobody listens for: so they get a moment. What a failed test left open is cut off.
  */
-async function dropDatabase(client: pg.Client, name: string): Promise<void> {
+async function dropWhenClosed(client: pg.Client, name: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < CLOSING_TIMEOUT_MS; waitedMs += POLL_MS) {
     const { rowCount } = await client.query(
       `SELECT FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`,
@@ -66,7 +67,7 @@ async function dropDatabase(client: pg.Client, name: string): Promise<void> {
     if (rowCount === 0) break;
     await delay(POLL_MS);
   }
-  await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+  await dropDatabase(client, name);
 }
 
 /** Where the API of a database, all its instances, keeps files such as mails. */

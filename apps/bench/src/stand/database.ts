@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
+import { dropDatabase } from '../../../../prisma/migrate/drop-database.ts';
 import { startEmbeddedPostgres } from '../../../../scripts/embedded-postgres.ts';
 import type { Teardown } from './teardown.ts';
 
@@ -20,7 +21,7 @@ export async function createDatabase(
   const name = `rind_bench_${randomUUID().replaceAll('-', '')}`;
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  teardown.add(() => dropDatabase(serverUrl, name));
+  teardown.add(() => dropNamed(serverUrl, name));
   await deployMigrations({ databaseUrl: url.href });
   const admin = new pg.Client({ connectionString: url.href, application_name: 'rind-bench' });
   await admin.connect();
@@ -38,17 +39,11 @@ export async function startServer(teardown: Teardown): Promise<string> {
   return (await starting).url;
 }
 
-async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+async function dropNamed(serverUrl: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   try {
-    // Not WITH (FORCE): only a superuser may cut off an autovacuum, which a plain drop sends away by itself.
-    await client.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-       WHERE datname = $1 AND usename = current_user`,
-      [name],
-    );
-    await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)}`);
+    await dropDatabase(client, name);
   } finally {
     await client.end();
   }
