@@ -65,6 +65,7 @@ describe('HttpConnection', () => {
     const answer = other.send(encodeRequest({ method: 'GET', path: '/plain/5', headers: {} }));
     other.close();
     await assert.rejects(answer, /closed the connection/);
+    await assert.rejects(other.send(Buffer.from('GET')), /closed the connection/);
   });
 });
 

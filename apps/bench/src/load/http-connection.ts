@@ -61,6 +61,8 @@ export class HttpConnection {
   /** One request at a time. */
   send(request: Buffer, keepBody = false): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
+      // It would say so to nobody: its end was told while nothing was pending.
+      if (this.socket.destroyed) throw new Error('The server closed the connection');
       this.reader = new AnswerReader(keepBody);
       this.pending = (result) => (result instanceof Error ? reject(result) : resolve(result));
       this.socket.write(request);
