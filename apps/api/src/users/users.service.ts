@@ -151,9 +151,9 @@ export class UsersService {
 
   /** Null when no password is set. @throws DomainError `session_ended` when the account is gone */
   async findPasswordHash(userId: string): Promise<string | null> {
-    const row = await this.users.find(userId);
-    if (!row) throw new DomainError('session_ended');
-    return row.passwordHash;
+    const password = await this.users.findPassword(userId);
+    if (!password) throw new DomainError('session_ended');
+    return password.hash;
   }
 
   /** False when it was verified before, or the account is gone. Joins a current transaction. */

@@ -1,5 +1,6 @@
 import type { Preferences, Problem, User } from '@rind/contracts';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import pg from 'pg';
 import { UsersRepository } from '../../src/users/users.repository.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -20,6 +21,19 @@ const call = <Body>(method: string, path: string, body?: unknown) =>
     token: account.accessToken,
     ...(body !== undefined && { body }),
   });
+
+describe('reading the profile', () => {
+  test('takes one statement, roles included', async () => {
+    await call('GET', '/users/me');
+    const query = jest.spyOn(pg.Client.prototype, 'query');
+    const { body } = await call<User>('GET', '/users/me');
+    // Jobs and notices have statements of their own meanwhile.
+    const own = query.mock.calls.filter((call) => JSON.stringify(call).includes(account.id));
+    query.mockRestore();
+    expect(own).toHaveLength(1);
+    expect(body).toEqual({ ...account.user, roles: ['user'] });
+  });
+});
 
 describe('changing the profile', () => {
   test('changes what is given and nothing else', async () => {
