@@ -117,7 +117,7 @@ const targets: readonly Target[] = [
       times,
     ),
   ),
-  figureAtLeast('authenticated request', 'at least 0.65 of the open one', {
+  figureAtLeast('authenticated request', 'at least 0.65 of the same open one', {
     id: 'authenticated',
     figure: 'share',
     least: 0.65,

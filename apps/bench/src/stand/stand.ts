@@ -6,6 +6,7 @@ import { type BenchDatabase, createDatabase, startServer } from './database.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';
 import type { Teardown } from './teardown.ts';
 
+const PROBED_ENTRY = path.join(import.meta.dirname, 'api-with-probes.ts');
 const NAIVE_ENTRY = path.join(import.meta.dirname, '../../naive/dist/main.js');
 
 /** Limits are counted, as in production, and never reached. */
@@ -46,13 +47,11 @@ export class Stand {
   }
 
   startApi(database: BenchDatabase): Promise<ServerProcess> {
-    const options = {
-      name: 'The API',
-      entry: API_ENTRY,
-      env: { ...this.secrets(database), ...API_SETTINGS },
-      readyPath: '/api/v1/health/ready',
-    };
-    return startServerProcess(options, this.teardown);
+    return this.startApiFrom(API_ENTRY, database);
+  }
+
+  startApiWithProbes(database: BenchDatabase): Promise<ServerProcess> {
+    return this.startApiFrom(PROBED_ENTRY, database);
   }
 
   startNaive(database: BenchDatabase): Promise<ServerProcess> {
@@ -63,6 +62,16 @@ export class Stand {
       entry: NAIVE_ENTRY,
       env: { ...secrets, DATABASE_POOL_SIZE: String(poolSize) },
       readyPath: '/ready',
+    };
+    return startServerProcess(options, this.teardown);
+  }
+
+  private startApiFrom(entry: string, database: BenchDatabase): Promise<ServerProcess> {
+    const options = {
+      name: 'The API',
+      entry,
+      env: { ...this.secrets(database), ...API_SETTINGS },
+      readyPath: '/api/v1/health/ready',
     };
     return startServerProcess(options, this.teardown);
   }
