@@ -5,9 +5,11 @@ import { untilJobsDone } from '../../../test/support/jobs.js';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
-import { type Job, Jobs } from './jobs.js';
+import { type Job, Jobs, type ScheduledJob } from './jobs.js';
 
 const count: Job<{ n: number }> = { name: 'count', payload: z.object({ n: z.int() }) };
+
+const tick: ScheduledJob = { name: 'tick', payload: z.object({}) };
 
 let testDatabase: TestDatabase;
 let sql: pg.Pool;
@@ -113,5 +115,71 @@ describe('Jobs', () => {
     await emptySql.end();
     await empty.drop();
     expect(done).toEqual([8]);
+  });
+
+  describe('that are scheduled', () => {
+    /** As if the schedule had been known for long, and nobody had worked since. */
+    const forgetRuns = () =>
+      sql.query(
+        `INSERT INTO graphile_worker._private_known_crontabs (identifier, known_since)
+         VALUES ('tick', now() - interval '2 days')
+         ON CONFLICT (identifier) DO UPDATE SET known_since = excluded.known_since, last_execution = NULL`,
+      );
+    /** What was due has been added, which is announced nowhere. */
+    const untilAdded = async (sinceMinutes: number) => {
+      const isAdded = async () => {
+        const { rowCount } = await sql.query(
+          `SELECT FROM graphile_worker._private_known_crontabs
+           WHERE identifier = 'tick' AND last_execution >= now() - make_interval(mins => $1)`,
+          [sinceMinutes],
+        );
+        return rowCount === 1;
+      };
+      while (!(await isAdded()));
+    };
+
+    test('are done once for several processes, in UTC, and made up for where nobody did', async () => {
+      await forgetRuns();
+      const then = new Date(Date.now() - 45 * 60_000);
+      const done = jest.fn<(payload: object) => Promise<void>>();
+      const processes = [1, 2].map(() => newJobs());
+      for (const jobs of processes) {
+        jobs.handle(tick, done);
+        jobs.schedule(tick, `${then.getUTCMinutes()} ${then.getUTCHours()} * * *`);
+        jobs.onApplicationBootstrap();
+      }
+      await untilAdded(60);
+      await untilJobsDone(sql);
+      await Promise.all(processes.map((jobs) => jobs.beforeApplicationShutdown()));
+      await untilJobsDone(sql);
+      expect(done.mock.calls).toEqual([[{}]]);
+    });
+
+    test('do not pile up while one is being done', async () => {
+      await forgetRuns();
+      const allowed = Promise.withResolvers<void>();
+      let [atOnce, current] = [0, 0];
+      const done = jest.fn(async () => {
+        current += 1;
+        atOnce = Math.max(atOnce, current);
+        await allowed.promise;
+        current -= 1;
+      });
+      const jobs = newJobs();
+      jobs.handle(tick, done);
+      jobs.schedule(tick, '* * * * *');
+      jobs.onApplicationBootstrap();
+      await untilAdded(2);
+      allowed.resolve();
+      await untilJobsDone(sql);
+      await jobs.beforeApplicationShutdown();
+      // A day of minutes, of which at most one had begun.
+      expect(done.mock.calls.length).toBeLessThanOrEqual(2);
+      expect(atOnce).toBe(1);
+    });
+
+    test('say at once when their times cannot be read', () => {
+      expect(() => newJobs().schedule(tick, '61 * * * *')).toThrow('61');
+    });
   });
 });

@@ -5,7 +5,14 @@ import {
   Logger,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { Logger as WorkerLogger, type Runner, run, type TaskList } from 'graphile-worker';
+import {
+  Logger as WorkerLogger,
+  type ParsedCronItem,
+  parseCronItem,
+  type Runner,
+  run,
+  type TaskList,
+} from 'graphile-worker';
 import { Pool } from 'pg';
 import type { z } from 'zod';
 import type { Config } from '../config/config.js';
@@ -18,6 +25,9 @@ export interface Job<Payload> {
   readonly name: string;
   readonly payload: z.ZodType<Payload>;
 }
+
+/** One that is done at certain times, and carries nothing. */
+export type ScheduledJob = Job<Record<string, never>>;
 
 /** Is called at least once for each job, so doing it twice must do no harm. What it throws is tried again later. */
 type Handler<Payload> = (payload: Payload) => Promise<void>;
@@ -33,6 +43,11 @@ const QUERY_TIMEOUT_MS = 5_000;
 /** About two days of trying, the pauses growing from seconds to hours. */
 const MAX_ATTEMPTS = 15;
 
+/** About an hour: the next run is not far. */
+const MAX_SCHEDULED_ATTEMPTS = 8;
+/** A run that was due while no process did jobs is made up for within this time. */
+const BACKFILL_MS = 24 * 3_600_000;
+
 const ADD = {
   name: 'jobs_add',
   text: `SELECT 1 AS added FROM graphile_worker.add_job($1::text, $2::text::json, max_attempts => ${MAX_ATTEMPTS})`,
@@ -43,6 +58,7 @@ const ADD = {
 export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(Jobs.name);
   private readonly tasks: TaskList = {};
+  private readonly cronItems: ParsedCronItem[] = [];
   private readonly pool: Pool;
   private readonly closing = new AbortController();
   private running: Promise<void> | undefined;
@@ -71,6 +87,26 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
   /** Must be called before the application has started. */
   handle<Payload>({ name, payload: schema }: Job<Payload>, handler: Handler<Payload>): void {
     this.tasks[name] = async (payload) => handler(schema.parse(payload));
+  }
+
+  /**
+   * Adds the job at certain times, written as a cron line in UTC: once, though several processes are
+   * told so. One run waits for the other, and at most one does. Must be called before the application
+   * has started.
+   */
+  schedule({ name }: ScheduledJob, cron: string): void {
+    this.cronItems.push(
+      parseCronItem({
+        task: name,
+        match: cron,
+        options: {
+          backfillPeriod: BACKFILL_MS,
+          jobKey: name,
+          queueName: name,
+          maxAttempts: MAX_SCHEDULED_ATTEMPTS,
+        },
+      }),
+    );
   }
 
   /** In the current transaction where there is one: the job exists exactly when what caused it does. */
@@ -110,7 +146,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     return run({
       pgPool: this.pool,
       taskList: this.tasks,
-      parsedCronItems: [],
+      parsedCronItems: this.cronItems,
       concurrency: CONCURRENCY,
       pollInterval: POLL_INTERVAL_MS,
       // Only so does its end wait until what is done has been written down.
