@@ -22,6 +22,7 @@ import { Captcha, NoCaptcha } from './captcha.js';
 import { CrossOriginRequests } from './cookies/cross-origin-requests.js';
 import { TokenCookies } from './cookies/token-cookies.js';
 import { CredentialsService } from './credentials.service.js';
+import { ExpiredRowsService } from './expired-rows.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { LargeBodies } from './large-bodies.js';
 import { AuthMails } from './mails/auth-mails.service.js';
@@ -89,6 +90,7 @@ import { SigningKeys } from './signing-keys.js';
     CrossOriginRequests,
     EmailVerificationService,
     EnrolmentService,
+    ExpiredRowsService,
     FactorsRepository,
     FlowCookie,
     IdentitiesRepository,

@@ -52,10 +52,12 @@ WHERE user_id = $1::uuid AND digest = $2::bytea AND created_at > now() - interva
 ON CONFLICT (user_id, digest) DO UPDATE SET answer = excluded.answer, created_at = now()`,
   };
 
-  /** `[]` → a row for each answer that was deleted. */
+  /** `[limit]` → a row for each answer that was deleted. */
   readonly deleteOldAnswers: Statement = {
     name: 'sync_delete_old_answers',
-    text: `DELETE FROM sync_answers WHERE created_at <= now() - interval '24 hours' RETURNING 1`,
+    text: `DELETE FROM sync_answers WHERE (user_id, digest) IN (
+  SELECT user_id, digest FROM sync_answers WHERE created_at <= now() - interval '24 hours'
+  ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING 1`,
   };
 
   /** `[]` → `{ now }`: the database's clock in ms. */

@@ -162,8 +162,8 @@ export class SyncRepository {
     }
   }
 
-  async deleteOldAnswers(): Promise<number> {
-    const deleted = await this.database.run(this.statements.deleteOldAnswers, []);
+  async deleteOldAnswers(limit: number): Promise<number> {
+    const deleted = await this.database.run(this.statements.deleteOldAnswers, [limit]);
     return deleted.length;
   }
 

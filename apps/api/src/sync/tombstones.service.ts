@@ -1,8 +1,13 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { z } from 'zod';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
+import { inBatches } from '../platform/database/in-batches.js';
+import { Jobs, type ScheduledJob } from '../platform/jobs/jobs.js';
 import { SyncRepository } from './sync.repository.js';
+
+const purgeJob: ScheduledJob = { name: 'purge_sync', payload: z.object({}) };
 
 const DAY_MS = 86_400_000;
 const USERS_PER_BATCH = 200;
@@ -16,7 +21,11 @@ export class TombstonesService {
     @InjectConfig() private readonly config: Config,
     private readonly database: Database,
     private readonly repository: SyncRepository,
-  ) {}
+    jobs: Jobs,
+  ) {
+    jobs.handle(purgeJob, async () => void (await this.purge()));
+    jobs.schedule(purgeJob, '20 3 * * *');
+  }
 
   /**
    * Deletes tombstones older than SYNC_TOMBSTONE_DAYS, user by user under the lock of the clock, and
@@ -35,7 +44,7 @@ export class TombstonesService {
       const last = userIds.at(-1)!;
       userIds = await this.repository.listUsersWithTombstones(before, last, USERS_PER_BATCH);
     }
-    const answers = await this.repository.deleteOldAnswers();
+    const answers = await inBatches((limit) => this.repository.deleteOldAnswers(limit));
     this.logger.log({ tombstones, answers }, 'Old deletions were forgotten');
     return { tombstones, answers };
   }

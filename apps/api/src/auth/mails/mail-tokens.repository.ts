@@ -52,6 +52,14 @@ export class MailTokensRepository {
     await this.prisma.mailToken.deleteMany({ where: { userId } });
   }
 
+  /** Later than a job that issues one is tried, so that doing it twice does not bring a used one back. */
+  async deleteExpired(limit: number): Promise<number> {
+    return this.prisma.$executeRaw`
+      DELETE FROM mail_tokens WHERE id IN (
+        SELECT id FROM mail_tokens WHERE expires_at < now() - interval '7 days'
+        ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;
+  }
+
   private get prisma(): Prisma.TransactionClient {
     return this.database.prisma;
   }

@@ -52,6 +52,13 @@ export class PendingSignInsRepository {
     await this.prisma.pendingSignIn.deleteMany({ where: { tokenHash } });
   }
 
+  async deleteExpired(limit: number): Promise<number> {
+    return this.prisma.$executeRaw`
+      DELETE FROM pending_sign_ins WHERE token_hash IN (
+        SELECT token_hash FROM pending_sign_ins WHERE expires_at <= now()
+        ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;
+  }
+
   private get prisma(): Prisma.TransactionClient {
     return this.database.prisma;
   }

@@ -67,6 +67,20 @@ export class OAuthFlowsRepository {
     await this.prisma.oAuthCode.deleteMany({ where: { userId } });
   }
 
+  async deleteExpiredFlows(limit: number): Promise<number> {
+    return this.prisma.$executeRaw`
+      DELETE FROM oauth_flows WHERE id IN (
+        SELECT id FROM oauth_flows WHERE expires_at <= now()
+        ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;
+  }
+
+  async deleteExpiredCodes(limit: number): Promise<number> {
+    return this.prisma.$executeRaw`
+      DELETE FROM oauth_codes WHERE id IN (
+        SELECT id FROM oauth_codes WHERE expires_at <= now()
+        ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;
+  }
+
   private get prisma(): Prisma.TransactionClient {
     return this.database.prisma;
   }

@@ -19,6 +19,8 @@ export function exactLimiter(
     tableName: 'rate_limits',
     // The migrations create it.
     tableCreated: true,
+    // A job does that once for all processes.
+    clearExpiredByTimeout: false,
     keyPrefix: name,
     points,
     duration: durationSeconds,

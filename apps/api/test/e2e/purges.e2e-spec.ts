@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { untilJobsDone } from '../support/jobs.js';
+import { type Account, TestApp } from '../support/test-app.js';
+
+let rind: TestApp;
+let account: Account;
+
+beforeAll(async () => {
+  rind = await TestApp.start();
+  account = await rind.signUp();
+});
+afterAll(() => rind.stop());
+
+async function purge(job: string): Promise<void> {
+  await rind.sql.query('SELECT FROM graphile_worker.add_job($1)', [job]);
+  await untilJobsDone(rind.sql);
+}
+
+const countOf = async (table: string, condition = 'true') => {
+  const { rows } = await rind.sql.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM ${table} WHERE ${condition}`,
+  );
+  return rows[0]!.count;
+};
+
+/** Many rows, of which all but one have expired. */
+const many = {
+  sessions: `INSERT INTO sessions (id, user_id, refresh_salt, refresh_key_id, refresh_issued_at, last_used_at, expires_at)
+    SELECT gen_random_uuid(), $1, '', 'key', now(), now(), now() - interval '25 hours' * sign(n)
+    FROM generate_series(0, 2500) AS n`,
+  mail_tokens: `INSERT INTO mail_tokens (user_id, purpose, id, email, expires_at)
+    SELECT $1, 'purpose ' || n, gen_random_uuid(), 'a@example.com', now() - interval '8 days' * sign(n)
+    FROM generate_series(0, 2500) AS n`,
+  pending_sign_ins: `INSERT INTO pending_sign_ins (token_hash, user_id, method, expires_at)
+    SELECT n::text::bytea, $1, 'password', now() + interval '1 minute' * (1 - 2 * sign(n))
+    FROM generate_series(0, 2500) AS n`,
+  oauth_codes: `INSERT INTO oauth_codes (id, user_id, provider, code_challenge, expires_at)
+    SELECT n::text::bytea, $1, 'google', 'c', now() + interval '1 minute' * (1 - 2 * sign(n))
+    FROM generate_series(0, 2500) AS n`,
+  oauth_flows: `INSERT INTO oauth_flows (id, provider, return_to, code_challenge, expires_at)
+    SELECT n::text::bytea, 'google' || left($1::text, 0), 'r', 'c', now() + interval '1 minute' * (1 - 2 * sign(n))
+    FROM generate_series(0, 2500) AS n`,
+  sync_answers: `INSERT INTO sync_answers (user_id, digest, answer, created_at)
+    SELECT $1, n::text::bytea, '{}', now() - interval '24 hours' * sign(n)
+    FROM generate_series(0, 2500) AS n`,
+  rate_limits: `INSERT INTO rate_limits (key, points, expire)
+    SELECT left($1::text, 0) || 'key ' || n, 1, extract(epoch FROM now() - interval '61 minutes' * sign(n))::int8 * 1000
+    FROM generate_series(0, 2500) AS n`,
+} as const;
+
+const jobs = {
+  purge_auth: ['sessions', 'mail_tokens', 'pending_sign_ins', 'oauth_flows', 'oauth_codes'],
+  purge_rate_limits: ['rate_limits'],
+  purge_sync: ['sync_answers'],
+} as const;
+
+describe.each(Object.entries(jobs))('The job %s', (job, tables) => {
+  test.each(tables)(
+    'deletes what has expired in %s, however much, and nothing else',
+    async (table) => {
+      const before = await countOf(table);
+      await rind.sql.query(many[table], [account.id]);
+      await purge(job);
+      expect(await countOf(table)).toBe(before + 1);
+      await purge(job);
+      expect(await countOf(table)).toBe(before + 1);
+    },
+  );
+
+  test.each(tables)('leaves rows of %s that somebody works on to the next time', async (table) => {
+    await rind.sql.query(`DELETE FROM ${table}`);
+    await rind.sql.query(many[table], [account.id]);
+    const other = await rind.sql.connect();
+    await other.query('BEGIN');
+    await other.query(
+      `SELECT FROM ${table} WHERE ctid IN (SELECT ctid FROM ${table} LIMIT 3) FOR UPDATE`,
+    );
+    await purge(job);
+    const left = await countOf(table);
+    await other.query('ROLLBACK');
+    other.release();
+    expect(left).toBe(Math.max(left, 3));
+    expect(left).toBeLessThanOrEqual(4);
+    await purge(job);
+    expect(await countOf(table)).toBe(1);
+  });
+
+  test('is scheduled', async () => {
+    const isKnown = () =>
+      countOf('graphile_worker._private_known_crontabs', `identifier = '${job}'`);
+    while ((await isKnown()) === 0);
+  });
+});
