@@ -1,38 +1,42 @@
 // Run with `pnpm test:jest [pattern]`: Jest needs Node's flag for ES modules, which that script sets.
 
+/** What tsconfig.base.json tells the compiler, so that the tests run what production runs. */
+const compiler = (tsx) => [
+  '@swc/jest',
+  {
+    jsc: {
+      target: 'es2024',
+      parser: { syntax: 'typescript', decorators: true, tsx },
+      transform: {
+        legacyDecorator: true,
+        decoratorMetadata: true,
+        useDefineForClassFields: true,
+        verbatimModuleSyntax: true,
+        react: { runtime: 'automatic' },
+      },
+      keepClassNames: true,
+    },
+    swcrc: false,
+  },
+];
+
 /** @type {import('jest').Config} */
 const shared = {
   roots: ['<rootDir>', '<rootDir>/../../packages'],
   testEnvironment: 'node',
-  extensionsToTreatAsEsm: ['.ts'],
+  extensionsToTreatAsEsm: ['.ts', '.tsx'],
   transform: {
     // Jest has Node load the global setup, outside of its own module system: Node strips the types, and
     // the setup and what it imports name each other with `.ts`.
-    '(?<!/global-(setup|teardown))\\.ts$': [
-      '@swc/jest',
-      {
-        // What tsconfig.base.json tells the compiler, so that the tests run what production runs.
-        jsc: {
-          target: 'es2024',
-          parser: { syntax: 'typescript', decorators: true },
-          transform: {
-            legacyDecorator: true,
-            decoratorMetadata: true,
-            useDefineForClassFields: true,
-            verbatimModuleSyntax: true,
-          },
-          keepClassNames: true,
-        },
-        swcrc: false,
-      },
-    ],
+    '(?<!/global-(setup|teardown))\\.ts$': compiler(false),
+    '\\.tsx$': compiler(true),
   },
   moduleNameMapper: {
     // The sources, so that tests need no build.
-    '^@rind/(contracts|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
+    '^@rind/(contracts|emails|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
     '^@rind/sdk/watermelon$': '<rootDir>/../../packages/sdk/src/watermelon/index.ts',
     // Sources name each other by the file that the compiler will write. Packages keep their own .js files.
-    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
+    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts', '$1.tsx'],
   },
 };
 

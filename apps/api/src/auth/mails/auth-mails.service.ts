@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Language } from '@rind/contracts';
+import { type MailKind, type MailProps, renderMail } from '@rind/emails';
 import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import type { Config } from '../../platform/config/config.js';
@@ -10,7 +11,6 @@ import { Mailer } from '../../platform/mail/mailer.js';
 import { UsersService } from '../../users/users.service.js';
 import type { MailPurpose } from './mail-tokens.repository.js';
 import { MailTokensService } from './mail-tokens.service.js';
-import { type MailKind, type MailLinks, renderMail } from './templates.js';
 
 const Purpose = z.enum(['verify_email', 'reset_password', 'change_email']);
 const Notice = z.enum(['password_changed', 'address_in_use']);
@@ -37,9 +37,9 @@ const sendToOldAddress: Job<{ mailId: string; to: string; language: Language }> 
   payload: z.object({ mailId: z.uuid(), to: z.string(), language: Language }),
 };
 
-interface Envelope {
+interface Envelope<Kind extends MailKind> {
   readonly id: string;
-  readonly kind: MailKind;
+  readonly kind: Kind;
   readonly to: string;
   readonly language: Language;
 }
@@ -66,7 +66,7 @@ export class AuthMails {
     jobs.handle(requestLink, (request) => this.answerRequest(request));
     jobs.handle(sendNotice, (notice) => this.mailNotice(notice));
     jobs.handle(sendToOldAddress, ({ mailId: id, ...envelope }) =>
-      this.mail({ id, kind: 'email_changed', ...envelope }, { action: null }),
+      this.mail({ id, kind: 'email_changed', ...envelope }, {}),
     );
   }
 
@@ -120,10 +120,7 @@ export class AuthMails {
     if (owner) return this.mailNotice({ mailId: id, userId: owner.userId, kind: 'address_in_use' });
     await this.mail(
       { id, kind, to, language: user.language },
-      {
-        action: this.linkTo(pages[kind], token),
-        ...(kind === 'verify_email' && { disown: this.linkTo('disown', token) }),
-      },
+      { link: this.linkTo(pages[kind], token), disownLink: this.linkTo('disown', token) },
     );
   }
 
@@ -135,12 +132,16 @@ export class AuthMails {
     const user = await this.users.findRecipient(userId);
     if (!user) return;
     const { email: to, language } = user;
-    await this.mail({ id, kind, to, language }, { action: this.config.frontendUrl });
+    await this.mail({ id, kind, to, language }, { link: this.config.frontendUrl });
   }
 
-  private async mail(envelope: Envelope, links: MailLinks): Promise<void> {
-    const rendered = renderMail(envelope.kind, envelope.language, links);
-    await this.mailer.send({ ...envelope, ...rendered, link: links.action });
+  private async mail<Kind extends MailKind>(
+    envelope: Envelope<Kind>,
+    props: MailProps<Kind>,
+  ): Promise<void> {
+    const rendered = await renderMail(envelope.kind, envelope.language, props);
+    const { link = null } = props as { link?: string };
+    await this.mailer.send({ ...envelope, ...rendered, link });
   }
 
   private linkTo(page: string, token: string): string {

@@ -13,6 +13,11 @@ export interface Mail {
   readonly html: string;
   /** Where its button leads; null where it has none. */
   readonly link: string | null;
+  /**
+   * Address that stops mails of this kind when it is posted to (RFC 8058). Not for mails about the
+   * security of an account, which nobody may miss.
+   */
+  readonly unsubscribe?: string;
 }
 
 /** The way that mails leave. What it throws makes the job try again. */
