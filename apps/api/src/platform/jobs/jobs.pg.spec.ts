@@ -5,6 +5,7 @@ import { untilJobsDone } from '../../../test/support/jobs.js';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
+import { JobFailure } from './job-failure.js';
 import { type Job, Jobs, type ScheduledJob } from './jobs.js';
 
 const count: Job<{ n: number }> = { name: 'count', payload: z.object({ n: z.int() }) };
@@ -91,6 +92,56 @@ describe('Jobs', () => {
     await untilJobsDone(sql);
     await jobs.beforeApplicationShutdown();
     expect(done).toHaveBeenCalledWith({ n: 7 });
+  });
+
+  describe('that fail', () => {
+    interface QueuedJob {
+      attempts: number;
+      max_attempts: number;
+      seconds: number;
+      last_error: string;
+    }
+
+    /** The row of a job, null when it has none, after it was done once and failed so. */
+    const fail = async (error: Error, job = count, add = ''): Promise<QueuedJob | null> => {
+      const jobs = newJobs();
+      jobs.handle(job, () => Promise.reject(error));
+      jobs.onApplicationBootstrap();
+      await sql.query(`SELECT FROM graphile_worker.add_job('${job.name}', '{"n":1}'${add})`);
+      await untilJobsDone(sql);
+      await jobs.beforeApplicationShutdown();
+      const { rows } = await sql.query<QueuedJob>(
+        `DELETE FROM graphile_worker._private_jobs
+         RETURNING attempts, max_attempts, last_error, extract(epoch FROM run_at - now())::float8 AS seconds`,
+      );
+      return rows[0] ?? null;
+    };
+    const inAnHour = () => new Date(Date.now() + 3_600_000);
+
+    test('are tried again soon', async () => {
+      const job = await fail(new Error('not now'));
+      expect(job).toMatchObject({ attempts: 1, max_attempts: 25, last_error: 'not now' });
+      expect(job!.seconds).toBeLessThan(60);
+      expect(await fail(new JobFailure('not now', 'later'))).toMatchObject({ attempts: 1 });
+    });
+
+    test('are tried again no earlier than was said', async () => {
+      const job = await fail(new JobFailure('too many', inAnHour()));
+      expect(job).toMatchObject({ attempts: 1, last_error: 'too many' });
+      expect(job!.seconds).toBeGreaterThan(3_500);
+    });
+
+    test('for good are never tried again, and stay to be seen', async () => {
+      const job = await fail(new JobFailure('refused', 'never'));
+      expect(job).toMatchObject({ attempts: 25, max_attempts: 25, last_error: 'refused' });
+    });
+
+    test('for good leave no trace of a payload that must not stay', async () => {
+      const personal = { ...count, leavesNoTrace: true };
+      expect(await fail(new JobFailure('refused', 'never'), personal)).toBeNull();
+      expect(await fail(new Error('again'), personal, ', max_attempts => 1')).toBeNull();
+      expect(await fail(new Error('again'), personal, ', max_attempts => 2')).not.toBeNull();
+    });
   });
 
   test('find their schema made when two processes start at once without it', async () => {

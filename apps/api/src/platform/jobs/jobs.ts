@@ -6,6 +6,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import {
+  type JobHelpers,
   Logger as WorkerLogger,
   type ParsedCronItem,
   parseCronItem,
@@ -18,18 +19,24 @@ import type { z } from 'zod';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { Database } from '../database/database.js';
+import { JobFailure } from './job-failure.js';
 
 /** A kind of deferred work. Payloads carry ids, never secrets: they stand in a table until they are done. */
 export interface Job<Payload> {
   /** Stays the same across versions: jobs of the version before may still be waiting. */
   readonly name: string;
   readonly payload: z.ZodType<Payload>;
+  /** The payload must not stay where nobody needs it: a job that failed for good leaves no row, just a line in the log. */
+  readonly leavesNoTrace?: boolean;
 }
 
 /** One that is done at certain times, and carries nothing. */
 export type ScheduledJob = Job<Record<string, never>>;
 
-/** Is called at least once for each job, so doing it twice must do no harm. What it throws is tried again later. */
+/**
+ * Is called at least once for each job, so doing it twice must do no harm. What it throws is tried
+ * again later, unless it is a `JobFailure` that says otherwise.
+ */
 type Handler<Payload> = (payload: Payload) => Promise<void>;
 
 const CONCURRENCY = 2;
@@ -85,8 +92,17 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
   }
 
   /** Must be called before the application has started. */
-  handle<Payload>({ name, payload: schema }: Job<Payload>, handler: Handler<Payload>): void {
-    this.tasks[name] = async (payload) => handler(schema.parse(payload));
+  handle<Payload>(job: Job<Payload>, handler: Handler<Payload>): void {
+    this.tasks[job.name] = async (payload, helpers) => {
+      try {
+        await handler(job.payload.parse(payload));
+      } catch (error) {
+        const isFinal = await this.planRetry(error, helpers);
+        if (!isFinal || !job.leavesNoTrace) throw error;
+        // For the queue it is done, and so its row goes.
+        this.logger.error({ err: error, job: job.name }, 'Job failed for good');
+      }
+    };
   }
 
   /**
@@ -158,6 +174,23 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
         else if (level === 'warning') this.logger.warn(message);
       }),
     });
+  }
+
+  /**
+   * Whether the failed job will not be tried again. The queue's functions leave jobs alone that are
+   * being done; what they would change is changed here, before the queue notes the failure and adds its
+   * usual pause.
+   */
+  private async planRetry(error: unknown, { job, ...queue }: JobHelpers): Promise<boolean> {
+    const retry = error instanceof JobFailure ? error.retry : 'later';
+    if (retry === 'later') return job.attempts >= job.max_attempts;
+    const isFinal = retry === 'never';
+    const change = isFinal ? 'attempts = max_attempts' : 'run_at = greatest(run_at, $2)';
+    await queue.query(
+      `UPDATE graphile_worker._private_jobs SET ${change} WHERE id = $1`,
+      isFinal ? [job.id] : [job.id, retry],
+    );
+    return isFinal || job.attempts >= job.max_attempts;
   }
 
   private async stopRunner(): Promise<void> {
