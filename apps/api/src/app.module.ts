@@ -7,6 +7,7 @@ import { AuthenticateGuard } from './auth/authenticate.guard.js';
 import { AuthorizeGuard } from './auth/authorize.guard.js';
 import { RolesGuard } from './auth/roles.guard.js';
 import { HealthModule } from './health/health.module.js';
+import { ClockModule } from './platform/clock/clock.module.js';
 import type { Config } from './platform/config/config.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -16,6 +17,7 @@ import { HttpModule } from './platform/http/http.module.js';
 import { RateLimitGuard } from './platform/http/rate-limits/rate-limit.guard.js';
 import { JobsModule } from './platform/jobs/jobs.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
+import { RealtimeModule } from './platform/realtime/realtime.module.js';
 import { SyncTablesModule } from './sync/sync-tables.module.js';
 import { SyncModule } from './sync/sync.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -31,6 +33,8 @@ export class AppModule {
         HttpModule,
         JobsModule,
         MetricsModule,
+        ClockModule,
+        RealtimeModule,
         SyncTablesModule.register(tables),
         AuthModule,
         UsersModule,

@@ -18,6 +18,8 @@ import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { METRICS_PATH } from './platform/metrics/metrics-path.js';
+import { SocketEngine } from './platform/realtime/socket-engine.js';
+import { SocketServerAdapter } from './platform/realtime/socket-server-adapter.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
@@ -59,6 +61,7 @@ export async function createApp(
     },
   });
   addRequestHooks(app, config);
+  serveSockets(app);
   serveDocument(app, config);
   return app;
 }
@@ -74,6 +77,7 @@ function createAdapter({ http }: Config): FastifyAdapter {
           : trustProxy,
     }),
     bodyLimit: BODY_LIMIT_BYTES,
+    http: { shouldUpgradeCallback: SocketEngine.wants },
     routerOptions: { ignoreTrailingSlash: true },
     // An address that cannot be decoded reaches neither route nor hook.
     frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply) => {
@@ -129,6 +133,12 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
   });
+}
+
+function serveSockets(app: NestFastifyApplication): void {
+  const sockets = app.get(SocketEngine);
+  app.useWebSocketAdapter(new SocketServerAdapter(sockets));
+  sockets.route(app.getHttpAdapter().getInstance());
 }
 
 /** Any other route would take forms from foreign pages, without a preflight. */

@@ -9,6 +9,7 @@ export * from './page.js';
 export * from './preferences.js';
 export * from './mfa.js';
 export * from './problem.js';
+export * from './realtime.js';
 export * from './sessions.js';
 export * from './recovery.js';
 export * from './sync/pull.js';

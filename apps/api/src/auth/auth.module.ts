@@ -57,6 +57,7 @@ import { SessionsRepository } from './sessions.repository.js';
 import { SessionsService } from './sessions.service.js';
 import { SignInService } from './sign-in.service.js';
 import { SigningKeys } from './signing-keys.js';
+import { SocketSignIn } from './socket-sign-in.js';
 
 @Module({
   imports: [
@@ -119,6 +120,7 @@ import { SigningKeys } from './signing-keys.js';
     SessionsService,
     SigningKeys,
     SignInService,
+    SocketSignIn,
     TokenCookies,
     TotpSecrets,
     { provide: Captcha, useClass: NoCaptcha },

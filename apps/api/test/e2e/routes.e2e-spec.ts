@@ -77,7 +77,12 @@ describe('routes', () => {
     const routes = listRoutes(rind.app)
       .filter(({ path }) => !/^\/docs\b/.test(path))
       .map(({ method, path }) => `${method} ${path}`);
-    const others = ['GET /api/v1/openapi.json', 'GET /metrics', 'OPTIONS *'];
+    const others = [
+      'GET /api/v1/openapi.json',
+      'GET /api/v1/socket.io',
+      'GET /metrics',
+      'OPTIONS *',
+    ];
     expect(routes.toSorted()).toEqual(
       [...operations.map(([route]) => route), ...others].toSorted(),
     );

@@ -1,0 +1,15 @@
+import { Global, Module } from '@nestjs/common';
+import { ClientEvents } from './client-events.js';
+import { Connections } from './connections.js';
+import { HandshakeController } from './handshake.controller.js';
+import { Realtime } from './realtime.js';
+import { RealtimeGateway } from './realtime.gateway.js';
+import { SocketEngine } from './socket-engine.js';
+
+@Global()
+@Module({
+  controllers: [HandshakeController],
+  providers: [ClientEvents, Connections, Realtime, RealtimeGateway, SocketEngine],
+  exports: [Realtime],
+})
+export class RealtimeModule {}
