@@ -11,6 +11,7 @@ import { SyncMetrics } from './sync-metrics.js';
 import { SyncRepository } from './sync.repository.js';
 import { SyncService } from './sync.service.js';
 import { TombstonesService } from './tombstones.service.js';
+import { WakeUps } from './wake-ups.js';
 
 @Module({
   imports: [SpoolModule],
@@ -27,6 +28,7 @@ import { TombstonesService } from './tombstones.service.js';
     SyncRepository,
     SyncService,
     TombstonesService,
+    WakeUps,
   ],
   exports: [PullService, SyncClocks, SyncEvents, SyncService, TombstonesService],
 })

@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto';
+import type { AuthResult } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { RealtimeClient, type RealtimeOptions, refusalOf } from '../support/realtime-client.js';
+import { SyncSession } from '../support/sync-session.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 describe('realtime', () => {
@@ -17,6 +20,36 @@ describe('realtime', () => {
     clients.push(client);
     return client;
   }
+
+  /** Another device of the same user. */
+  async function signIn({ user, password }: Account): Promise<Account> {
+    const { body } = await rind.request<AuthResult>('POST', '/auth/login', {
+      body: { email: user.email, password },
+    });
+    return { ...body, password, id: user.id } as Account;
+  }
+
+  const project = () => ({ projects: { created: [{ id: randomUUID(), name: 'n' }] } });
+
+  describe('after a committed push', () => {
+    test("the user's other devices learn its timestamp, the one that pushed does not", async () => {
+      const session = await SyncSession.open(rind);
+      const phone = await connect(session.account);
+      const tablet = await connect(await signIn(session.account));
+      const { body } = await session.push(project());
+      expect(await tablet.receive('sync:changed')).toEqual([{ timestamp: body.timestamp }]);
+      expect(await phone.settle()).toEqual([]);
+    });
+
+    test('other users learn nothing', async () => {
+      const session = await SyncSession.open(rind);
+      const tablet = await connect(await signIn(session.account));
+      const stranger = await connect(await rind.signUp());
+      await session.push(project());
+      await tablet.receive('sync:changed');
+      expect(await stranger.settle()).toEqual([]);
+    });
+  });
 
   describe('a handshake is refused, with the code of HTTP,', () => {
     test('without a token', async () => {
