@@ -12,7 +12,6 @@ import { SignInService } from '../../src/auth/sign-in.service.js';
 import { Mailer } from '../../src/platform/mail/mailer.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { settle } from '../support/notices.js';
-import { Outbox } from '../support/outbox.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 import { dataDirectoryOf } from '../support/test-database.js';
@@ -573,30 +572,4 @@ test('Registration can be switched off', async () => {
   const answer = await closed.request('POST', '/auth/register', { body });
   await closed.stop();
   expect(answer).toMatchObject({ status: 403, body: { code: 'registration_disabled' } });
-});
-
-test('Production without a transport says so, and its mails fail without being lost', async () => {
-  const production = await TestApp.start({
-    env: {
-      ...env,
-      NODE_ENV: 'production',
-      JWT_SECRET: randomUUID(),
-      ENCRYPTION_KEY: randomUUID(),
-      LOG_LEVEL: 'silent',
-      CORS_ORIGINS: '',
-    },
-  });
-  const body = { email: newEmail(), password: NEW_PASSWORD, displayName: 'Ada' };
-  const { status } = await production.request('POST', '/auth/register', { body });
-  await untilJobsDone(production.sql);
-  const { rows } = await production.sql.query(
-    'SELECT attempts, last_error FROM graphile_worker.jobs',
-  );
-  const sent = await new Outbox(production.database.url).mails();
-  await production.stop();
-  expect(status).toBe(202);
-  expect(rows).toEqual([
-    { attempts: 1, last_error: expect.stringContaining('No mail can be sent') },
-  ]);
-  expect(sent).toEqual([]);
 });

@@ -102,6 +102,8 @@ describe('the reference in production', () => {
     NODE_ENV: 'production',
     JWT_SECRET: 'a secret of this test, with more than 32 characters',
     FRONTEND_URL: 'https://app.example.com',
+    RESEND_API_KEY: 'one of this test',
+    EMAIL_FROM: 'mail@example.com',
     ENCRYPTION_KEY: 'another of this test, with more than 32 characters',
   };
 

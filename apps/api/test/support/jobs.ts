@@ -7,7 +7,8 @@ import type { Pool } from 'pg';
 export async function untilJobsDone(sql: Pool): Promise<void> {
   const isDone = async () => {
     const { rows } = await sql.query(
-      `SELECT FROM graphile_worker._private_jobs WHERE attempts < max_attempts AND run_at <= now() LIMIT 1`,
+      `SELECT FROM graphile_worker._private_jobs
+       WHERE locked_at IS NOT NULL OR (attempts < max_attempts AND run_at <= now()) LIMIT 1`,
     );
     return rows.length === 0;
   };

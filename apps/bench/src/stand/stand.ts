@@ -18,6 +18,10 @@ const API_SETTINGS = {
   RATE_LIMIT_AUTH_PER_MINUTE: MANY,
   SYNC_STRICT: 'false',
   FRONTEND_URL: 'https://app.example.com',
+  // Nobody listens there, and no mail leaves.
+  RESEND_BASE_URL: 'http://127.0.0.1:1',
+  RESEND_API_KEY: 'none',
+  EMAIL_FROM: 'mail@example.com',
   // Accounts are made by SQL, and no mail leaves here.
   EMAIL_VERIFICATION_REQUIRED: 'false',
   // Longer than a run, so that no token expires in the middle.

@@ -12,6 +12,8 @@ const production = {
   JWT_SECRET: 'f3b1c9d2a7e84650b1c2d3e4f5a6b7c8',
   FRONTEND_URL: 'https://app.example.com/',
   ENCRYPTION_KEY: '0a1b2c3d4e5f60718293a4b5c6d7e8f9',
+  RESEND_API_KEY: 're_key',
+  EMAIL_FROM: 'Rind <mail@example.com>',
 };
 
 /** The sentences with which an environment is refused; none when it is accepted. */
@@ -63,6 +65,9 @@ describe('an environment', () => {
       FRONTEND_URL: 'app.example.com',
       REGISTRATION_ENABLED: 'no',
       EMAIL_VERIFICATION_REQUIRED: 'yes',
+      RESEND_API_KEY: ' ',
+      RESEND_BASE_URL: 'http://resend.example',
+      EMAIL_FROM: 'too short',
     };
     const problems = problemsOf(environment);
     const names = problems.map((problem) => /^[A-Z_]+(?=:)/.exec(problem)?.[0]);
@@ -157,17 +162,71 @@ describe('production', () => {
       { ENCRYPTION_KEY: 'x'.repeat(31) },
       'ENCRYPTION_KEY: must have at least 32',
     ],
+    [
+      'no key for sending mails',
+      { RESEND_API_KEY: undefined },
+      'RESEND_API_KEY: must be set in production: mails are sent through Resend',
+    ],
+    [
+      'no sender of mails',
+      { RESEND_API_KEY: undefined, EMAIL_FROM: undefined },
+      'EMAIL_FROM: must be set in production',
+    ],
     ['access tokens for more than an hour', { JWT_EXPIRES_IN: '61m' }, 'JWT_EXPIRES_IN: must not'],
     ['any origin', { CORS_ORIGINS: 'https://a.example,*' }, 'CORS_ORIGINS: must list origins'],
   ])('refuses %s, which development accepts', (_, environment, sentence) => {
     const problems = problemsOf({ ...production, ...environment });
-    expect(problems).toEqual([expect.stringContaining(sentence)]);
+    expect(problems).toContainEqual(expect.stringContaining(sentence));
+    expect(problems).toHaveLength(Object.keys(environment).length);
     expect(problemsOf({ ...development, ...environment })).toEqual([]);
   });
 
   test.each(['1h', '60m', '3600'])('accepts access tokens for %s', (JWT_EXPIRES_IN) => {
     expect(problemsOf({ ...production, JWT_EXPIRES_IN })).toEqual([]);
   });
+});
+
+describe('mail', () => {
+  const key = { RESEND_API_KEY: 're_key', EMAIL_FROM: 'mail@example.com' };
+
+  test('goes to the outbox until there is a key', () => {
+    expect(loadConfig(development).mail.resend).toBe(false);
+    expect(loadConfig({ ...development, ...key }).mail.resend).toEqual({
+      apiKey: 're_key',
+      baseUrl: 'https://api.resend.com',
+      from: 'mail@example.com',
+    });
+    const RESEND_BASE_URL = 'http://127.0.0.1:4000/';
+    expect(loadConfig({ ...development, ...key, RESEND_BASE_URL }).mail.resend).toMatchObject({
+      baseUrl: 'http://127.0.0.1:4000',
+    });
+  });
+
+  test('needs a sender with the key', () => {
+    const sentence = 'EMAIL_FROM: is needed with RESEND_API_KEY';
+    expect(problemsOf({ ...development, RESEND_API_KEY: 'x' })).toEqual([sentence]);
+    expect(problemsOf({ ...production, EMAIL_FROM: undefined })).toEqual([sentence]);
+  });
+
+  test.each(['mail@example.com', 'Rind <mail@example.com>', 'Ünser Täm, Inc. <a+b@x.example>'])(
+    'comes from %s',
+    (EMAIL_FROM) => expect(problemsOf({ ...development, EMAIL_FROM })).toEqual([]),
+  );
+
+  test.each([
+    'mail',
+    '@',
+    'a@b@c',
+    'A <mail>',
+    '<a@x>',
+    'A <a@x> b',
+    'A\r\nBcc: b@x <a@x>',
+    'a b@x',
+  ])('does not come from %j', (EMAIL_FROM) =>
+    expect(problemsOf({ ...development, EMAIL_FROM })).toEqual([
+      expect.stringContaining('EMAIL_FROM: expected an address such as'),
+    ]),
+  );
 });
 
 describe('durations', () => {

@@ -58,6 +58,11 @@ const ServerUrl = z
     error: 'must be https, or http on localhost',
   });
 
+/** What stands behind `From:`, an address with or without a name; one line, so that it adds no header. */
+const Sender = z.string().regex(/^(?:[^<>\p{Cc}]+ <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/u, {
+  error: 'expected an address such as Rind <mail@example.com>',
+});
+
 /** A P-256 key in PEM; `\\n` stands for the end of a line, where a variable holds only one. */
 const SigningKeyPem = z.string().transform((text, context): string => {
   const pem = text.replaceAll('\\n', '\n');
@@ -162,6 +167,9 @@ const Environment = z.object({
   REGISTRATION_ENABLED: Flag.default(true),
   EMAIL_VERIFICATION_REQUIRED: Flag.optional(),
   FRONTEND_URL: BaseUrl.default(DEVELOPMENT_FRONTEND_URL),
+  RESEND_API_KEY: Secret.optional(),
+  RESEND_BASE_URL: ServerUrl.default('https://api.resend.com'),
+  EMAIL_FROM: Sender.optional(),
   RIND_DATA_DIR: z.string().default('.data'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
@@ -252,6 +260,16 @@ const productionRules: readonly ProductionRule[] = [
     message: 'must be set in production: the links in mails lead there',
   },
   {
+    name: 'RESEND_API_KEY',
+    isBroken: (env) => env.RESEND_API_KEY === undefined,
+    message: 'must be set in production: mails are sent through Resend',
+  },
+  {
+    name: 'EMAIL_FROM',
+    isBroken: (env) => env.EMAIL_FROM === undefined,
+    message: 'must be set in production: the address that mails come from',
+  },
+  {
     name: 'CORS_ORIGINS',
     isBroken: (env) => env.CORS_ORIGINS.includes('*'),
     message: 'must list origins in production, not *',
@@ -274,6 +292,10 @@ const Complete = Environment.superRefine(
         const others = names.filter((other) => other !== name).join(', ');
         context.addIssue({ code: 'custom', path: [name], message: `is needed with ${others}` });
       }
+    }
+    if (env.RESEND_API_KEY !== undefined && env.EMAIL_FROM === undefined) {
+      const message = 'is needed with RESEND_API_KEY';
+      context.addIssue({ code: 'custom', path: ['EMAIL_FROM'], message });
     }
   },
   { when: () => true },
@@ -392,7 +414,16 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     },
     /** Without a slash at its end. */
     frontendUrl: env.FRONTEND_URL,
-    mail: { outboxDirectory: path.resolve(env.RIND_DATA_DIR, 'outbox') },
+    mail: {
+      /** False: mails go to the outbox. */
+      resend: env.RESEND_API_KEY !== undefined &&
+        env.EMAIL_FROM !== undefined && {
+          apiKey: env.RESEND_API_KEY,
+          baseUrl: env.RESEND_BASE_URL.replace(/\/+$/, ''),
+          from: env.EMAIL_FROM,
+        },
+      outboxDirectory: path.resolve(env.RIND_DATA_DIR, 'outbox'),
+    },
     encryption: { key: env.ENCRYPTION_KEY, previousKeys: env.ENCRYPTION_KEY_PREVIOUS },
     http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
     sync: {

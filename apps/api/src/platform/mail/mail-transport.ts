@@ -1,11 +1,12 @@
 import type { Language } from '@rind/contracts';
+import type { MailKind } from '@rind/emails';
 
 /** A mail that is ready to go. */
 export interface Mail {
   /** Idempotency key: a mail that is sent twice under one id arrives once. */
   readonly id: string;
-  /** What it is about, for logs and tests. */
-  readonly kind: string;
+  /** What it is about, for logs, metrics and tests. */
+  readonly kind: MailKind;
   readonly to: string;
   readonly language: Language;
   readonly subject: string;

@@ -1,23 +1,58 @@
 import { Injectable } from '@nestjs/common';
+import type { Counter, Histogram } from 'prom-client';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { Metrics } from '../metrics/metrics.js';
+import { MailFailure } from './mail-failure.js';
 import type { Mail, MailTransport } from './mail-transport.js';
-import { MissingTransport } from './missing-transport.js';
 import { OutboxTransport } from './outbox-transport.js';
+import { ResendTransport } from './resend-transport.js';
+
+/** Up to the time-out of a transport. */
+const SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** Sends mails. To be called by jobs: a transport may fail, and only a job tries again. */
 @Injectable()
 export class Mailer {
   private readonly transport: MailTransport;
+  private readonly sent: Counter<'kind'>;
+  private readonly failures: Counter<'kind' | 'reason'>;
+  private readonly seconds: Histogram<'kind'>;
 
-  constructor(@InjectConfig() { environment, mail }: Config) {
-    this.transport =
-      environment === 'production'
-        ? new MissingTransport()
-        : new OutboxTransport(mail.outboxDirectory);
+  constructor(@InjectConfig() { mail }: Config, metrics: Metrics) {
+    this.transport = mail.resend
+      ? new ResendTransport(mail.resend)
+      : new OutboxTransport(mail.outboxDirectory);
+    this.sent = metrics.counter({
+      name: 'rind_mails_sent_total',
+      help: 'Mails that Resend, or the outbox, has taken',
+      labelNames: ['kind'],
+    });
+    this.failures = metrics.counter({
+      name: 'rind_mail_failures_total',
+      help: 'Attempts to send a mail that failed, by reason; most are made again',
+      labelNames: ['kind', 'reason'],
+    });
+    this.seconds = metrics.histogram({
+      name: 'rind_mail_send_seconds',
+      help: 'Time until a mail was taken',
+      labelNames: ['kind'],
+      buckets: SECONDS,
+    });
   }
 
+  /** @throws MailFailure that says whether and when to try again */
   async send(mail: Mail): Promise<void> {
-    await this.transport.send(mail);
+    const { kind } = mail;
+    const stop = this.seconds.startTimer({ kind });
+    try {
+      await this.transport.send(mail);
+    } catch (error) {
+      const reason = error instanceof MailFailure ? error.reason : 'internal_error';
+      this.failures.inc({ kind, reason });
+      throw error;
+    }
+    stop();
+    this.sent.inc({ kind });
   }
 }

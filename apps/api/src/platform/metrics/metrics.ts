@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { collectDefaultMetrics, Counter, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 
@@ -8,6 +8,11 @@ interface CounterOptions<Label extends string> {
   readonly help: string;
   /** Their values come from a fixed set: each one is a time series that Prometheus keeps. */
   readonly labelNames?: readonly Label[];
+}
+
+interface HistogramOptions<Label extends string> extends CounterOptions<Label> {
+  /** Upper bounds. */
+  readonly buckets: readonly number[];
 }
 
 /** What this process counts, for Prometheus. A registry of its own: tests run several in one process. */
@@ -32,6 +37,10 @@ export class Metrics implements OnApplicationShutdown {
 
   counter<Label extends string = never>(options: CounterOptions<Label>): Counter<Label> {
     return new Counter({ ...options, registers: [this.registry] });
+  }
+
+  histogram<Label extends string = never>({ buckets, ...options }: HistogramOptions<Label>) {
+    return new Histogram({ ...options, buckets: [...buckets], registers: [this.registry] });
   }
 
   onApplicationShutdown(): void {
