@@ -33,6 +33,7 @@ describe('an environment', () => {
     expect(loadConfig(development)).toMatchObject({
       environment: 'development',
       port: 3000,
+      worker: 'inline',
       database: { url: DATABASE_URL, directUrl: DATABASE_URL, preparedStatements: true },
       auth: { accessTokenTtlSeconds: 900, refreshTtlDays: 30, sessionMaxDays: 90 },
       http: { corsOrigins: [], trustProxy: null },
@@ -60,6 +61,7 @@ describe('an environment', () => {
       CORS_ORIGINS: '*',
       SYNC_STRICT: 'yes',
       LOG_LEVEL: 'loud',
+      WORKER: 'yes',
       RATE_LIMIT_AUTH_PER_MINUTE: '-1',
       METRICS_TOKEN: 'too short',
       FRONTEND_URL: 'app.example.com',

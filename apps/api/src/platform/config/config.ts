@@ -123,6 +123,7 @@ const Secret = z.string().min(1);
 const Environment = z.object({
   NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  WORKER: z.enum(['inline', 'only', 'off']).default('inline'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   IMAGE_COMMIT: z.string().optional(),
   DATABASE_URL: z.url({
@@ -347,6 +348,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
   return {
     environment: env.NODE_ENV,
     port: env.PORT,
+    /** Whether this process does jobs beside answering requests, does nothing else, or leaves them to others. */
+    worker: env.WORKER,
     logLevel: env.LOG_LEVEL,
     commit: env.IMAGE_COMMIT?.slice(0, 7) ?? null,
     docsEnabled: env.DOCS_ENABLED ?? env.NODE_ENV !== 'production',

@@ -1,25 +1,62 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { z } from 'zod';
 import { untilJobsDone } from '../../../test/support/jobs.js';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
+import { Metrics } from '../metrics/metrics.js';
 import { JobFailure } from './job-failure.js';
+import { JobMetrics } from './job-metrics.js';
+import { JobQueue } from './job-queue.js';
+import { JobsTiming, JobWorker } from './job-worker.js';
 import { type Job, Jobs, type ScheduledJob } from './jobs.js';
 
 const count: Job<{ n: number }> = { name: 'count', payload: z.object({ n: z.int() }) };
 
+const about: Job<{ userId: string }> = {
+  name: 'about',
+  payload: z.object({ userId: z.uuid() }),
+};
 const tick: ScheduledJob = { name: 'tick', payload: z.object({}) };
 
 let testDatabase: TestDatabase;
 let sql: pg.Pool;
 let database: Database;
 
-const newJobs = (env: Record<string, string> = {}) =>
-  new Jobs(loadConfig({ DATABASE_URL: testDatabase.url, ...env }), database);
+/** What does jobs in one process. */
+class Process {
+  readonly jobs = new Jobs(database);
+  readonly metrics: Metrics;
+  private readonly worker: JobWorker;
+
+  constructor(env: Record<string, string> = {}) {
+    const config = loadConfig({ DATABASE_URL: testDatabase.url, ...env });
+    this.metrics = new Metrics(config);
+    const counts = new JobMetrics(this.metrics, new JobQueue(database));
+    this.worker = new JobWorker(config, this.jobs, new JobsTiming(), counts);
+  }
+
+  start(): void {
+    this.worker.onApplicationBootstrap();
+  }
+
+  stop(): Promise<void> {
+    return this.worker.beforeApplicationShutdown();
+  }
+}
+
+async function usersOfJobs(): Promise<string[]> {
+  const { rows } = await sql.query<{ userId: string }>(
+    `SELECT payload->>'userId' AS "userId" FROM graphile_worker._private_jobs ORDER BY 1`,
+  );
+  return rows.map(({ userId }) => userId);
+}
 
 beforeAll(async () => {
+  Logger.overrideLogger(false);
   testDatabase = await createTestDatabase();
   sql = new pg.Pool({ connectionString: testDatabase.url, max: 2 });
   database = new Database(loadConfig({ DATABASE_URL: testDatabase.url }));
@@ -33,37 +70,37 @@ afterAll(async () => {
 describe('Jobs', () => {
   test('exist exactly when the transaction that adds them commits', async () => {
     const done: number[] = [];
-    const jobs = newJobs();
-    jobs.handle(count, async ({ n }) => void done.push(n));
-    jobs.onApplicationBootstrap();
+    const one = new Process();
+    one.jobs.handle(count, async ({ n }) => void done.push(n));
+    one.start();
     const adding = (n: number, fail: boolean) => async () => {
-      await jobs.add(count, { n });
+      await one.jobs.add(count, { n });
       if (fail) throw new Error('no');
     };
     await expect(database.transaction(adding(1, true))).rejects.toThrow('no');
     await expect(database.sqlTransaction(adding(2, true))).rejects.toThrow('no');
     await database.transaction(adding(3, false));
     await database.sqlTransaction(adding(4, false));
-    await jobs.add(count, { n: 5 });
+    await one.jobs.add(count, { n: 5 });
     await untilJobsDone(sql);
-    await jobs.beforeApplicationShutdown();
+    await one.stop();
     expect(done.toSorted()).toEqual([3, 4, 5]);
   });
 
   test('that are under way are finished before the process ends, and none is lost', async () => {
     const [begun, allowed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const done: number[] = [];
-    const jobs = newJobs();
-    jobs.handle(count, async ({ n }) => {
+    const one = new Process();
+    one.jobs.handle(count, async ({ n }) => {
       begun.resolve();
       await allowed.promise;
       done.push(n);
     });
-    jobs.onApplicationBootstrap();
-    await jobs.add(count, { n: 1 });
+    one.start();
+    await one.jobs.add(count, { n: 1 });
     await begun.promise;
-    const stopped = jobs.beforeApplicationShutdown();
-    await jobs.add(count, { n: 2 });
+    const stopped = one.stop();
+    await one.jobs.add(count, { n: 2 });
     allowed.resolve();
     await stopped;
     const { rows } = await sql.query<{ payload: { n: number } }>(
@@ -76,7 +113,43 @@ describe('Jobs', () => {
   });
 
   test('with a payload that their schema does not know are not added', async () => {
-    await expect(newJobs().add(count, { n: 0.5 })).rejects.toThrow();
+    await expect(new Process().jobs.add(count, { n: 0.5 })).rejects.toThrow();
+  });
+
+  test('are removed with the user they are about, but for what is being done', async () => {
+    const [ada, bob] = [randomUUID(), randomUUID()];
+    const [begun, allowed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const done: string[] = [];
+    const one = new Process();
+    one.jobs.handle(about, async ({ userId }) => {
+      begun.resolve();
+      await allowed.promise;
+      done.push(userId);
+    });
+    await one.jobs.add(about, { userId: ada });
+    one.start();
+    await begun.promise;
+    const later = `SELECT FROM graphile_worker.add_job('about', json_build_object('userId', $1::text), run_at => now() + interval '1 hour')`;
+    for (const userId of [ada, ada, bob]) await sql.query(later, [userId]);
+    await sql.query(
+      `UPDATE graphile_worker._private_jobs SET attempts = max_attempts
+       WHERE id = (SELECT max(id) FROM graphile_worker._private_jobs WHERE payload->>'userId' = $1)`,
+      [ada],
+    );
+    const removing = database.transaction(async () => {
+      await one.jobs.removeOf(ada);
+      throw new Error('rolled back');
+    });
+    await expect(removing).rejects.toThrow('rolled back');
+    expect(await usersOfJobs()).toEqual([ada, ada, ada, bob].toSorted());
+    await one.jobs.removeOf(ada);
+    expect(await usersOfJobs()).toEqual([ada, bob].toSorted());
+    allowed.resolve();
+    await untilJobsDone(sql);
+    await one.stop();
+    expect(done).toEqual([ada]);
+    expect(await usersOfJobs()).toEqual([bob]);
+    await sql.query('DELETE FROM graphile_worker._private_jobs');
   });
 
   test('are done over the direct address, where the other one is a pooler', async () => {
@@ -85,16 +158,70 @@ describe('Jobs', () => {
       DATABASE_URL: 'postgres://127.0.0.1:1/no',
       DATABASE_DIRECT_URL: testDatabase.url,
     };
-    const jobs = newJobs(env);
-    jobs.handle(count, done);
-    jobs.onApplicationBootstrap();
-    await jobs.add(count, { n: 7 });
+    const one = new Process(env);
+    one.jobs.handle(count, done);
+    one.start();
+    await one.jobs.add(count, { n: 7 });
     await untilJobsDone(sql);
-    await jobs.beforeApplicationShutdown();
+    await one.stop();
     expect(done).toHaveBeenCalledWith({ n: 7 });
   });
 
+  test('find their schema made when two processes start at once without it', async () => {
+    const empty = await createTestDatabase({ migrated: false });
+    const emptySql = new pg.Pool({ connectionString: empty.url, max: 1 });
+    const done: number[] = [];
+    const processes = [1, 2].map(() => new Process({ DATABASE_URL: empty.url }));
+    for (const one of processes) {
+      one.jobs.handle(count, async ({ n }) => void done.push(n));
+      one.start();
+    }
+    const isMade = async () => {
+      const { rows } = await emptySql.query(
+        `SELECT to_regclass('graphile_worker._private_jobs') IS NOT NULL AS made`,
+      );
+      return rows[0].made as boolean;
+    };
+    while (!(await isMade()));
+    await emptySql.query(`SELECT FROM graphile_worker.add_job('count', '{"n":8}')`);
+    await untilJobsDone(emptySql);
+    await Promise.all(processes.map((one) => one.stop()));
+    await emptySql.end();
+    await empty.drop();
+    expect(done).toEqual([8]);
+  });
+
   describe('that fail', () => {
+    const addLast = (name: string, payload: object, attemptsLeft: number) =>
+      sql.query('SELECT FROM graphile_worker.add_job($1, $2, max_attempts => $3)', [
+        name,
+        JSON.stringify(payload),
+        attemptsLeft,
+      ]);
+
+    test('are kept with an error that names nobody, and counted', async () => {
+      const one = new Process();
+      one.jobs.handle(count, () => Promise.reject(new Error('550 no ada@example.com here')));
+      await addLast('count', { n: 1 }, 1);
+      await addLast('count', { n: 2 }, 2);
+      one.start();
+      await untilJobsDone(sql);
+      await one.stop();
+      const { rows } = await sql.query(
+        `SELECT attempts, max_attempts AS "of", last_error AS error FROM graphile_worker._private_jobs ORDER BY id`,
+      );
+      await sql.query('DELETE FROM graphile_worker._private_jobs');
+      const error = '550 no <address> here';
+      expect(rows).toEqual([
+        { attempts: 1, of: 1, error },
+        { attempts: 1, of: 2, error },
+      ]);
+      const metrics = await one.metrics.write();
+      expect(metrics).toContain('rind_jobs_failures_total{job="count"} 2');
+      expect(metrics).toContain('rind_jobs_given_up_total{job="count"} 1');
+      expect(metrics).not.toContain('rind_jobs_done_total{');
+    });
+
     interface QueuedJob {
       attempts: number;
       max_attempts: number;
@@ -104,12 +231,12 @@ describe('Jobs', () => {
 
     /** The row of a job, null when it has none, after it was done once and failed so. */
     const fail = async (error: Error, job = count, add = ''): Promise<QueuedJob | null> => {
-      const jobs = newJobs();
-      jobs.handle(job, () => Promise.reject(error));
-      jobs.onApplicationBootstrap();
+      const one = new Process();
+      one.jobs.handle(job, () => Promise.reject(error));
+      one.start();
       await sql.query(`SELECT FROM graphile_worker.add_job('${job.name}', '{"n":1}'${add})`);
       await untilJobsDone(sql);
-      await jobs.beforeApplicationShutdown();
+      await one.stop();
       const { rows } = await sql.query<QueuedJob>(
         `DELETE FROM graphile_worker._private_jobs
          RETURNING attempts, max_attempts, last_error, extract(epoch FROM run_at - now())::float8 AS seconds`,
@@ -144,28 +271,46 @@ describe('Jobs', () => {
     });
   });
 
-  test('find their schema made when two processes start at once without it', async () => {
-    const empty = await createTestDatabase({ migrated: false });
-    const emptySql = new pg.Pool({ connectionString: empty.url, max: 1 });
-    const done: number[] = [];
-    const processes = [1, 2].map(() => newJobs({ DATABASE_URL: empty.url }));
-    for (const jobs of processes) {
-      jobs.handle(count, async ({ n }) => void done.push(n));
-      jobs.onApplicationBootstrap();
-    }
-    const isMade = async () => {
-      const { rows } = await emptySql.query(
-        `SELECT to_regclass('graphile_worker._private_jobs') IS NOT NULL AS made`,
+  test('are measured: how many wait, are done and have failed, and for how long', async () => {
+    const one = new Process();
+    const add = (n: number, runAt: string) =>
+      sql.query(
+        `SELECT FROM graphile_worker.add_job('count', $1, run_at => now() + $2::interval)`,
+        [JSON.stringify({ n }), runAt],
       );
-      return rows[0].made as boolean;
-    };
-    while (!(await isMade()));
-    await emptySql.query(`SELECT FROM graphile_worker.add_job('count', '{"n":8}')`);
-    await untilJobsDone(emptySql);
-    await Promise.all(processes.map((jobs) => jobs.beforeApplicationShutdown()));
-    await emptySql.end();
-    await empty.drop();
-    expect(done).toEqual([8]);
+    const gauges = async () =>
+      Object.fromEntries(
+        Array.from(
+          (await one.metrics.write()).matchAll(/^rind_jobs_(\w+) (\S+)$/gm),
+          ([, name, value]) => [name, Math.floor(Number(value) / 60)],
+        ),
+      );
+    expect(await gauges()).toEqual({ waiting: 0, running: 0, failed: 0, oldest_due_seconds: 0 });
+    for (let n = 0; n < 60; n += 1) await add(n, '1 hour');
+    expect(await gauges()).toMatchObject({ waiting: 1, oldest_due_seconds: 0 });
+    for (let n = 0; n < 180; n += 1) await add(n, '-7 minutes');
+    await sql.query(
+      `UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'x', attempts = 1
+       WHERE run_at < now() AND (payload->>'n')::int < 120`,
+    );
+    expect(await gauges()).toEqual({ waiting: 2, running: 2, failed: 0, oldest_due_seconds: 7 });
+    await sql.query(
+      `UPDATE graphile_worker._private_jobs SET locked_at = NULL, locked_by = NULL, attempts = max_attempts
+       WHERE locked_at IS NOT NULL`,
+    );
+    expect(await gauges()).toEqual({ waiting: 2, running: 0, failed: 2, oldest_due_seconds: 7 });
+    await sql.query('DELETE FROM graphile_worker._private_jobs');
+  });
+
+  test('are absent from the metrics while the database is away, and the rest is there', async () => {
+    const away = new Database(loadConfig({ DATABASE_URL: 'postgres://127.0.0.1:1/no' }));
+    const metrics = new Metrics(loadConfig({ DATABASE_URL: testDatabase.url }));
+    const counts = new JobMetrics(metrics, new JobQueue(away));
+    counts.countDone('count');
+    const text = await metrics.write();
+    expect(text).toContain('rind_jobs_done_total{job="count"} 1');
+    expect(text).not.toMatch(/^rind_jobs_waiting \d/m);
+    await away.onApplicationShutdown();
   });
 
   describe('that are scheduled', () => {
@@ -193,15 +338,15 @@ describe('Jobs', () => {
       await forgetRuns();
       const then = new Date(Date.now() - 45 * 60_000);
       const done = jest.fn<(payload: object) => Promise<void>>();
-      const processes = [1, 2].map(() => newJobs());
-      for (const jobs of processes) {
-        jobs.handle(tick, done);
-        jobs.schedule(tick, `${then.getUTCMinutes()} ${then.getUTCHours()} * * *`);
-        jobs.onApplicationBootstrap();
+      const processes = [1, 2].map(() => new Process());
+      for (const one of processes) {
+        one.jobs.handle(tick, done);
+        one.jobs.schedule(tick, `${then.getUTCMinutes()} ${then.getUTCHours()} * * *`);
+        one.start();
       }
       await untilAdded(60);
       await untilJobsDone(sql);
-      await Promise.all(processes.map((jobs) => jobs.beforeApplicationShutdown()));
+      await Promise.all(processes.map((one) => one.stop()));
       await untilJobsDone(sql);
       expect(done.mock.calls).toEqual([[{}]]);
     });
@@ -216,21 +361,21 @@ describe('Jobs', () => {
         await allowed.promise;
         current -= 1;
       });
-      const jobs = newJobs();
-      jobs.handle(tick, done);
-      jobs.schedule(tick, '* * * * *');
-      jobs.onApplicationBootstrap();
-      await untilAdded(2);
+      const one = new Process();
+      one.jobs.handle(tick, done);
+      one.jobs.schedule(tick, '*/10 * * * *');
+      one.start();
+      await untilAdded(11);
       allowed.resolve();
       await untilJobsDone(sql);
-      await jobs.beforeApplicationShutdown();
-      // A day of minutes, of which at most one had begun.
+      await one.stop();
+      // Six an hour for a day, of which at most one had begun.
       expect(done.mock.calls.length).toBeLessThanOrEqual(2);
       expect(atOnce).toBe(1);
     });
 
     test('say at once when their times cannot be read', () => {
-      expect(() => newJobs().schedule(tick, '61 * * * *')).toThrow('61');
+      expect(() => new Process().jobs.schedule(tick, '61 * * * *')).toThrow('61');
     });
   });
 });

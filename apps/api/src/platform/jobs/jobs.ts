@@ -1,31 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type BeforeApplicationShutdown,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
-import {
-  type JobHelpers,
-  Logger as WorkerLogger,
-  type ParsedCronItem,
-  parseCronItem,
-  type Runner,
-  run,
-  type TaskList,
-} from 'graphile-worker';
-import { Pool } from 'pg';
+import { Injectable } from '@nestjs/common';
+import { type ParsedCronItem, parseCronItem } from 'graphile-worker';
 import type { z } from 'zod';
-import type { Config } from '../config/config.js';
-import { InjectConfig } from '../config/config.module.js';
 import { Database } from '../database/database.js';
-import { JobFailure } from './job-failure.js';
 
-/** A kind of deferred work. Payloads carry ids, never secrets: they stand in a table until they are done. */
+/**
+ * A kind of deferred work. Payloads carry ids, never secrets: they stand in a table until they are
+ * done. Whom a job is about stands under the key `userId`, so that it goes when its user does.
+ */
 export interface Job<Payload> {
   /** Stays the same across versions: jobs of the version before may still be waiting. */
   readonly name: string;
   readonly payload: z.ZodType<Payload>;
+  /** What of the payload administrators may see; nothing where it is absent. */
+  readonly visible?: ReadonlyArray<keyof Payload & string>;
   /** The payload must not stay where nobody needs it: a job that failed for good leaves no row, just a line in the log. */
   readonly leavesNoTrace?: boolean;
 }
@@ -39,13 +26,13 @@ export type ScheduledJob = Job<Record<string, never>>;
  */
 type Handler<Payload> = (payload: Payload) => Promise<void>;
 
-const CONCURRENCY = 2;
-/** New jobs are announced; this is for those whose time comes. */
-const POLL_INTERVAL_MS = 5_000;
-const RESTART_DELAY_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 5_000;
-/** Of the queue's own statements, which take milliseconds. */
-const QUERY_TIMEOUT_MS = 5_000;
+/** A job of this version, whatever its payload. */
+export interface HandledJob {
+  readonly visible: readonly string[];
+  readonly leavesNoTrace: boolean;
+  /** @throws where the payload is not what the job's schema says, and what the handler throws */
+  readonly run: (payload: unknown) => Promise<void>;
+}
 
 /** About two days of trying, the pauses growing from seconds to hours. */
 const MAX_ATTEMPTS = 15;
@@ -60,49 +47,37 @@ const ADD = {
   text: `SELECT 1 AS added FROM graphile_worker.add_job($1::text, $2::text::json, max_attempts => ${MAX_ATTEMPTS})`,
 };
 
-/** Deferred work, kept in PostgreSQL and done by whichever process is free (graphile-worker). */
-@Injectable()
-export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger(Jobs.name);
-  private readonly tasks: TaskList = {};
-  private readonly cronItems: ParsedCronItem[] = [];
-  private readonly pool: Pool;
-  private readonly closing = new AbortController();
-  private running: Promise<void> | undefined;
-  private runner: Runner | undefined;
+/** `complete_jobs` leaves alone what is being done. */
+const REMOVE_OF = {
+  name: 'jobs_remove_of',
+  text: `SELECT 1 AS removed FROM graphile_worker.complete_jobs(ARRAY(
+  SELECT id FROM graphile_worker._private_jobs WHERE payload->>'userId' = $1::text))`,
+};
 
-  constructor(
-    @InjectConfig() config: Config,
-    private readonly database: Database,
-  ) {
-    this.pool = new Pool({
-      // LISTEN needs a session of its own, which a pooler does not give.
-      connectionString: config.database.directUrl,
-      // One listens.
-      max: CONCURRENCY + 1,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      // A connection may die without a word; at the end of the process somebody would wait for it.
-      query_timeout: QUERY_TIMEOUT_MS,
-      keepAlive: true,
-      application_name: 'rind-jobs',
-    });
-    // An error that nobody hears ends the process; the query that fails tells of it.
-    this.pool.on('error', () => undefined);
-    this.pool.on('connect', (connection) => connection.on('error', () => undefined));
+/** Deferred work, kept in PostgreSQL (graphile-worker): what there is to do, and how. */
+@Injectable()
+export class Jobs {
+  private readonly jobs = new Map<string, HandledJob>();
+  private readonly items: ParsedCronItem[] = [];
+
+  constructor(private readonly database: Database) {}
+
+  /** By name. */
+  get handled(): ReadonlyMap<string, HandledJob> {
+    return this.jobs;
+  }
+
+  get cronItems(): readonly ParsedCronItem[] {
+    return this.items;
   }
 
   /** Must be called before the application has started. */
-  handle<Payload>(job: Job<Payload>, handler: Handler<Payload>): void {
-    this.tasks[job.name] = async (payload, helpers) => {
-      try {
-        await handler(job.payload.parse(payload));
-      } catch (error) {
-        const isFinal = await this.planRetry(error, helpers);
-        if (!isFinal || !job.leavesNoTrace) throw error;
-        // For the queue it is done, and so its row goes.
-        this.logger.error({ err: error, job: job.name }, 'Job failed for good');
-      }
-    };
+  handle<Payload>(
+    { name, payload: schema, visible = [], leavesNoTrace = false }: Job<Payload>,
+    handler: Handler<Payload>,
+  ): void {
+    const run = async (payload: unknown) => handler(schema.parse(payload));
+    this.jobs.set(name, { visible, leavesNoTrace, run });
   }
 
   /**
@@ -111,7 +86,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
    * has started.
    */
   schedule({ name }: ScheduledJob, cron: string): void {
-    this.cronItems.push(
+    this.items.push(
       parseCronItem({
         task: name,
         match: cron,
@@ -130,71 +105,11 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     await this.database.run(ADD, [job.name, JSON.stringify(job.payload.parse(payload))]);
   }
 
-  /** In the background: the API listens, and says that it is not ready, while there is no database. */
-  onApplicationBootstrap(): void {
-    this.running = this.keepRunning();
-  }
-
-  /** Finishes what is under way; what waits is for another process, or for the next start. */
-  async beforeApplicationShutdown(): Promise<void> {
-    this.closing.abort();
-    await this.stopRunner();
-    await this.running;
-    await this.pool.end();
-  }
-
-  private async keepRunning(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      try {
-        this.runner = await this.start();
-        if (this.closing.signal.aborted) await this.stopRunner();
-        await this.runner.promise;
-      } catch (error) {
-        this.logger.warn({ err: error }, 'Jobs are not being done: starting again');
-      }
-      await delay(RESTART_DELAY_MS, undefined, { signal: this.closing.signal }).catch(
-        () => undefined,
-      );
-    }
-  }
-
-  private start(): Promise<Runner> {
-    return run({
-      pgPool: this.pool,
-      taskList: this.tasks,
-      parsedCronItems: this.cronItems,
-      concurrency: CONCURRENCY,
-      pollInterval: POLL_INTERVAL_MS,
-      // Only so does its end wait until what is done has been written down.
-      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-      // Nest handles them.
-      noHandleSignals: true,
-      logger: new WorkerLogger(() => (level, message) => {
-        if (level === 'error') this.logger.error(message);
-        else if (level === 'warning') this.logger.warn(message);
-      }),
-    });
-  }
-
   /**
-   * Whether the failed job will not be tried again. The queue's functions leave jobs alone that are
-   * being done; what they would change is changed here, before the queue notes the failure and adds its
-   * usual pause.
+   * Removes what waits, or has failed, and is about a user. What is being done right now is not
+   * stopped; it finds that the user is gone. Joins a current transaction.
    */
-  private async planRetry(error: unknown, { job, ...queue }: JobHelpers): Promise<boolean> {
-    const retry = error instanceof JobFailure ? error.retry : 'later';
-    if (retry === 'later') return job.attempts >= job.max_attempts;
-    const isFinal = retry === 'never';
-    const change = isFinal ? 'attempts = max_attempts' : 'run_at = greatest(run_at, $2)';
-    await queue.query(
-      `UPDATE graphile_worker._private_jobs SET ${change} WHERE id = $1`,
-      isFinal ? [job.id] : [job.id, retry],
-    );
-    return isFinal || job.attempts >= job.max_attempts;
-  }
-
-  private async stopRunner(): Promise<void> {
-    // It throws where it has stopped already.
-    await this.runner?.stop().catch(() => undefined);
+  async removeOf(userId: string): Promise<void> {
+    await this.database.run(REMOVE_OF, [userId]);
   }
 }

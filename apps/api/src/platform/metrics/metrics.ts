@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 
@@ -13,6 +13,13 @@ interface CounterOptions<Label extends string> {
 interface HistogramOptions<Label extends string> extends CounterOptions<Label> {
   /** Upper bounds. */
   readonly buckets: readonly number[];
+}
+
+interface GaugesOptions<Name extends string> {
+  /** What each says, by name. */
+  readonly gauges: Readonly<Record<Name, string>>;
+  /** All of them at each scrape. Where it fails they are absent, and the rest is given all the same. */
+  readonly read: () => Promise<Readonly<Record<Name, number>>>;
 }
 
 /** What this process counts, for Prometheus. A registry of its own: tests run several in one process. */
@@ -41,6 +48,31 @@ export class Metrics implements OnApplicationShutdown {
 
   histogram<Label extends string = never>({ buckets, ...options }: HistogramOptions<Label>) {
     return new Histogram({ ...options, buckets: [...buckets], registers: [this.registry] });
+  }
+
+  gauges<Name extends string>({ gauges, read }: GaugesOptions<Name>): void {
+    let reading: Promise<Readonly<Record<Name, number>> | null> | undefined;
+    // Prometheus asks each for itself; they answer from one look.
+    const look = () => {
+      reading ??= read()
+        .catch(() => null)
+        .finally(() => {
+          reading = undefined;
+        });
+      return reading;
+    };
+    for (const [name, help] of Object.entries(gauges) as Array<[Name, string]>) {
+      new Gauge({
+        name,
+        help,
+        registers: [this.registry],
+        async collect() {
+          const values = await look();
+          if (values) this.set(values[name]);
+          else this.remove();
+        },
+      });
+    }
   }
 
   onApplicationShutdown(): void {
