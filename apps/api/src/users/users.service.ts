@@ -14,6 +14,7 @@ import {
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { toPage } from '../platform/http/page-cursor.js';
+import { Jobs } from '../platform/jobs/jobs.js';
 import { SyncClocks } from '../sync/sync-clocks.js';
 import { toAdminUser, toUser } from './users.mapper.js';
 import {
@@ -29,6 +30,7 @@ type MailRecipient = Recipient & { readonly language: Language };
 export class UsersService {
   constructor(
     private readonly database: Database,
+    private readonly jobs: Jobs,
     private readonly users: UsersRepository,
     private readonly clocks: SyncClocks,
   ) {}
@@ -129,8 +131,9 @@ export class UsersService {
     await this.clocks.lock(userId);
   }
 
-  /** Joins the current transaction, in which the user was locked. */
+  /** With everything that belongs to it. Joins the current transaction, in which the user was locked. */
   async delete(userId: string): Promise<void> {
+    await this.jobs.removeOf(userId);
     await this.users.delete(userId);
   }
 
@@ -181,6 +184,7 @@ export class UsersService {
 
   /** With everything that belongs to it. False when the address was verified. Joins a current transaction. */
   async deleteUnverified(userId: string): Promise<boolean> {
+    await this.jobs.removeOf(userId);
     return this.users.deleteUnverified(userId);
   }
 

@@ -8,6 +8,7 @@ import { AuditService } from '../../src/audit/audit.service.js';
 import { PrincipalsService } from '../../src/auth/principals.service.js';
 import { Spools } from '../../src/platform/spool/spools.js';
 import { UsersService } from '../../src/users/users.service.js';
+import { untilJobsDone } from '../support/jobs.js';
 import { settle, untilLive } from '../support/notices.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -247,6 +248,32 @@ describe('the deletion of an account', () => {
     expect((await rind.request('POST', '/auth/login', { body: login })).status).toBe(401);
     const again = { ...login, displayName: 'Again' };
     expect((await rind.request('POST', '/auth/register', { body: again })).status).toBe(201);
+  });
+
+  test('takes the jobs about it, those of an earlier version apart, which then do nothing', async () => {
+    const [account, neighbour] = [await rind.signUp(), await rind.signUp()];
+    // As retries that wait.
+    const add = (name: string, payload: object) =>
+      rind.sql.query(
+        `SELECT FROM graphile_worker.add_job($1, $2, run_at => now() + interval '1 hour')`,
+        [name, JSON.stringify(payload)],
+      );
+    const mailId = '01900000-0000-7000-8000-000000000001';
+    for (const userId of [account.id, neighbour.id]) {
+      await add('mail_notice', { mailId, userId, kind: 'password_changed' });
+      await add('mail_link', { tokenId: mailId, userId });
+      await add('mail_old_address', { mailId, to: 'a@example.com', language: 'en', userId });
+    }
+    await add('mail_link', { tokenId: mailId });
+    await remove(account);
+    const { rows } = await rind.sql.query<{ userId: string | null }>(
+      `DELETE FROM graphile_worker._private_jobs RETURNING payload->>'userId' AS "userId"`,
+    );
+    expect(rows.map(({ userId }) => userId)).toEqual([...Array(3).fill(neighbour.id), null]);
+    await rind.sql.query(`SELECT FROM graphile_worker.add_job('mail_link', $1)`, [
+      JSON.stringify({ tokenId: mailId }),
+    ]);
+    await untilJobsDone(rind.sql);
   });
 
   test('clears the cookies of a browser', async () => {

@@ -89,7 +89,7 @@ export class CredentialChangesService {
       await this.users.setVerifiedEmail(userId, row.email);
       await this.tokens.voidAll(userId);
       await this.audit.record({ action: 'email_changed', userId, sessionId }, client);
-      await this.mails.sendToOldAddress(oldEmail, language);
+      await this.mails.sendToOldAddress(oldEmail, language, userId);
     });
   }
 }

@@ -15,26 +15,45 @@ import { MailTokensService } from './mail-tokens.service.js';
 const Purpose = z.enum(['verify_email', 'reset_password', 'change_email']);
 const Notice = z.enum(['password_changed', 'address_in_use']);
 
-const sendLink: Job<{ tokenId: string }> = {
+/** Jobs of an earlier version carry no `userId`. */
+const sendLink: Job<{ tokenId: string; userId?: string | undefined }> = {
   name: 'mail_link',
-  payload: z.object({ tokenId: z.uuid() }),
+  payload: z.object({ tokenId: z.uuid(), userId: z.uuid().optional() }),
+  visible: ['tokenId', 'userId'],
 };
 
 /** `userId` is null for an address that nobody has: the request must cost the same then. */
 const requestLink: Job<{ tokenId: string; userId: string | null; purpose: MailPurpose }> = {
   name: 'mail_link_requested',
   payload: z.object({ tokenId: z.uuid(), userId: z.uuid().nullable(), purpose: Purpose }),
+  visible: ['tokenId', 'userId', 'purpose'],
 };
 
 const sendNotice: Job<{ mailId: string; userId: string; kind: z.infer<typeof Notice> }> = {
   name: 'mail_notice',
   payload: z.object({ mailId: z.uuid(), userId: z.uuid(), kind: Notice }),
+  visible: ['mailId', 'userId', 'kind'],
 };
 
-/** Carries the address, which is nowhere else any more; the row goes once the mail is sent. */
-const sendToOldAddress: Job<{ mailId: string; to: string; language: Language }> = {
+interface OldAddress {
+  readonly mailId: string;
+  readonly to: string;
+  readonly language: Language;
+  /** Jobs of an earlier version carry none. */
+  readonly userId?: string | undefined;
+}
+
+/** Carries the address, which is nowhere else any more. */
+const sendToOldAddress: Job<OldAddress> = {
   name: 'mail_old_address',
-  payload: z.object({ mailId: z.uuid(), to: z.string(), language: Language }),
+  payload: z.object({
+    mailId: z.uuid(),
+    to: z.string(),
+    language: Language,
+    userId: z.uuid().optional(),
+  }),
+  visible: ['mailId', 'language', 'userId'],
+  leavesNoTrace: true,
 };
 
 interface Envelope<Kind extends MailKind> {
@@ -65,8 +84,8 @@ export class AuthMails {
     jobs.handle(sendLink, ({ tokenId }) => this.mailLink(tokenId));
     jobs.handle(requestLink, (request) => this.answerRequest(request));
     jobs.handle(sendNotice, (notice) => this.mailNotice(notice));
-    jobs.handle(sendToOldAddress, ({ mailId: id, ...envelope }) =>
-      this.mail({ id, kind: 'email_changed', ...envelope }, {}),
+    jobs.handle(sendToOldAddress, ({ mailId: id, to, language }) =>
+      this.mail({ id, kind: 'email_changed', to, language }, {}),
     );
   }
 
@@ -84,8 +103,8 @@ export class AuthMails {
     await this.jobs.add(sendNotice, { mailId: uuidv7(), userId, kind });
   }
 
-  async sendToOldAddress(to: string, language: Language): Promise<void> {
-    await this.jobs.add(sendToOldAddress, { mailId: uuidv7(), to, language });
+  async sendToOldAddress(to: string, language: Language, userId: string): Promise<void> {
+    await this.jobs.add(sendToOldAddress, { mailId: uuidv7(), to, language, userId });
   }
 
   private async issueLink(row: {
@@ -95,7 +114,9 @@ export class AuthMails {
     email: string;
   }): Promise<void> {
     await this.database.transaction(async () => {
-      if (await this.tokens.issue(row)) await this.jobs.add(sendLink, { tokenId: row.id });
+      if (await this.tokens.issue(row)) {
+        await this.jobs.add(sendLink, { tokenId: row.id, userId: row.userId });
+      }
     });
   }
 
