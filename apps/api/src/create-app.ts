@@ -25,6 +25,8 @@ import { JsonLogger } from './platform/logging/json-logger.js';
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
 /** Where Apple posts a form. */
 const FORM_ROUTE = `/${GLOBAL_PREFIX}/auth/oauth/:provider/callback`;
+/** What a process that does nothing but jobs answers, so that it can be watched. */
+const WATCHED_ROUTES = new RegExp(`^/(${GLOBAL_PREFIX}/health(/.+)?|${METRICS_PATH})$`);
 const BODY_LIMIT_BYTES = 256 * 1024;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
@@ -91,7 +93,7 @@ function createAdapter({ http }: Config): FastifyAdapter {
   });
 }
 
-function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
+function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config): void {
   const fastify = app.getHttpAdapter().getInstance();
   const requestLog = app.get(RequestLog);
   const proxyWatch = app.get(ProxyWatch);
@@ -109,6 +111,9 @@ function addRequestHooks(app: NestFastifyApplication, { sync }: Config): void {
     reply.header('x-request-id', request.id);
     // Answers are about one user at one moment (protocol rule 14).
     reply.header('cache-control', 'no-store');
+    if (worker === 'only' && !WATCHED_ROUTES.test(request.routeOptions.url ?? '')) {
+      throw new DomainError('not_found');
+    }
     crossOriginRequests.check(request);
   });
   fastify.addHook('preClose', async () => {
