@@ -19,7 +19,7 @@ const JWT_SECRET = 'a secret of at least thirty-two characters';
 const PULL = 'GET /sync/pull';
 const PUSH = 'POST /sync/push';
 const REFRESH = 'POST /auth/refresh';
-const empty = { projects: [], tasks: [] };
+const empty = { projects: [], tasks: [], notifications: [] };
 
 let rind: TestApp;
 let proxy: FaultyProxy;
@@ -643,7 +643,7 @@ describe('records', () => {
     const { body: schema } = await rind.request<SyncSchema>('GET', '/sync/schema', {
       token: ada.accessToken,
     });
-    const [projects, tasks] = schema.tables as [SyncSchemaTable, SyncSchemaTable];
+    const [projects, tasks, feed] = schema.tables as SyncSchemaTable[];
     const releaseOf = (version: number, tables: SyncSchemaTable[]) => {
       const known = { version, tables };
       return { schema: appSchemaFrom(known), migrations: migrationsFrom(known) };
@@ -651,11 +651,11 @@ describe('records', () => {
     const tablet = deviceOf(tokensOf(ada));
     await tablet.device.create('tasks', { title: 'Paint' });
     await tablet.syncNow();
-    const phone = new SyncedDevice(rind.url, tokensOf(ada), releaseOf(1, [projects]));
+    const phone = new SyncedDevice(rind.url, tokensOf(ada), releaseOf(1, [projects!, feed!]));
     open.push(phone);
     await phone.syncNow();
-    const columns = tasks.columns.map((column) => ({ ...column, since: 2 }));
-    await phone.install(releaseOf(2, [projects, { ...tasks, since: 2, columns }]));
+    const columns = tasks!.columns.map((column) => ({ ...column, since: 2 }));
+    await phone.install(releaseOf(2, [projects!, { ...tasks!, since: 2, columns }, feed!]));
     await syncUntilEqual(phone, tablet);
     expect((await phone.device.dump())['tasks']).toHaveLength(1);
   });

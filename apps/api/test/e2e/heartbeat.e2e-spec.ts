@@ -4,6 +4,9 @@ import { clientComplaints, Device } from '../support/device.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
+/** All that a device holds whose user has no records. */
+const nothing = { projects: [], tasks: [], notifications: [] };
+
 /**
  * The main job: the published WatermelonDB client with its own `synchronize()`, over HTTP, against
  * the running API and a real PostgreSQL. Never skipped, nothing replaced.
@@ -71,7 +74,7 @@ describe('heartbeat: real devices sync', () => {
     expect(tasks?.map(({ id }) => id)).not.toContain(sail);
 
     await foreign.sync();
-    expect(await foreign.dump()).toEqual({ projects: [], tasks: [] });
+    expect(await foreign.dump()).toEqual(nothing);
     expect(clientComplaints).toEqual([]);
   });
 
@@ -85,7 +88,7 @@ describe('heartbeat: real devices sync', () => {
     await foreign.sync();
     await phone.sync();
     expect(await phone.row('projects', 'same-id')).toMatchObject({ name: 'Mine' });
-    expect(await foreign.dump()).toEqual({ projects: [], tasks: [] });
+    expect(await foreign.dump()).toEqual(nothing);
   });
 
   test('a delete that follows a sync at once survives the next pull (rule 9)', async () => {
@@ -95,7 +98,7 @@ describe('heartbeat: real devices sync', () => {
     await phone.sync();
     await phone.delete('projects', id);
     await syncUntilEqual(phone, tablet);
-    expect(await tablet.dump()).toEqual({ projects: [], tasks: [] });
+    expect(await tablet.dump()).toEqual(nothing);
   });
 
   test('both devices edit one column: the later push wins, nobody diverges (rules 28 and 29)', async () => {
@@ -121,7 +124,7 @@ describe('heartbeat: real devices sync', () => {
     await tablet.update('projects', id, { name: 'Edited too late' });
     await phone.sync();
     await syncUntilEqual(tablet, phone);
-    expect(await phone.dump()).toEqual({ projects: [], tasks: [] });
+    expect(await phone.dump()).toEqual(nothing);
   });
 
   test('devices push at the same time: each row reaches every other device (hazards H1 and H2)', async () => {

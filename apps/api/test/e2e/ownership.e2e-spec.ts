@@ -25,10 +25,16 @@ const FOREIGN_USERS = 300;
 
 type Records = Record<string, Array<{ id: string }>>;
 
+const notification = (id: string) => ({
+  ...{ id, type: 'welcome', title: id, body: id, data: '{}' },
+  ...{ read_at: null, created_at: 1 },
+});
+
 /** A record of each table. The others of its kind are its parents, so that nothing is left out. */
 const recordsOf = (id: string, parent: string): Records => ({
   projects: [{ id, name: id, created_at: 1, updated_at: 1 } as { id: string }],
   tasks: [{ id, title: id, project_id: parent, created_at: 1, updated_at: 1 } as { id: string }],
+  notifications: [notification(id)],
   folders: [{ id, name: id, parent_id: parent, cover_id: parent } as { id: string }],
   pictures: [{ id, folder_id: parent } as { id: string }],
   messages: [{ id, title: id, data: '{}', read_at: null, pinned: false } as { id: string }],

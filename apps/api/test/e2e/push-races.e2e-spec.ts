@@ -130,7 +130,7 @@ describe('pushes beside other transactions', () => {
     });
     const empty = { created: [], updated: [], deleted: [] };
     expect(body).toEqual({
-      changes: { projects: empty, tasks: empty },
+      changes: { projects: empty, tasks: empty, notifications: empty },
       timestamp: expect.any(Number),
       account: account.id,
       timeline: expect.stringMatching(/^[0-9a-f-]{36}$/),

@@ -367,6 +367,7 @@ describe('rules that a table declares', () => {
     expect(body.tables.map(({ name }) => name)).toEqual([
       'projects',
       'tasks',
+      'notifications',
       'folders',
       'pictures',
       'messages',

@@ -123,7 +123,7 @@ describe('sync over HTTP', () => {
         tables: ['users', 'sync_clocks', '__proto__', "tasks'; DROP TABLE tasks; --"],
         columns: [{ table: 'projects', columns: ['description', 'password_hash'] }],
       });
-      expect(Object.keys(newColumn.body.changes)).toEqual(['projects', 'tasks']);
+      expect(Object.keys(newColumn.body.changes)).toEqual(['projects', 'tasks', 'notifications']);
       expect(newColumn.rows('projects').map(({ id }) => id)).toEqual(['p']);
       expect([newColumn.rows('tasks'), newColumn.deleted('projects')]).toEqual([[], []]);
     });

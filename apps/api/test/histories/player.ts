@@ -309,9 +309,9 @@ export class Player {
     }
   }
 
-  /** The live rows, from the tables themselves. */
-  private async rowsOf({ account }: Owner): Promise<Record<Table, Row[]>> {
-    const select = async (table: Table) => {
+  /** The live rows, from the tables themselves; also of the feed, which the server writes. */
+  private async rowsOf({ account }: Owner): Promise<Record<Table | 'notifications', Row[]>> {
+    const select = async (table: string) => {
       const { rows } = await this.world.deployment.sql.query<Row>(
         `SELECT * FROM ${table} WHERE user_id = $1 AND NOT is_deleted ORDER BY id COLLATE "C"`,
         [account.id],
@@ -319,6 +319,7 @@ export class Player {
       return rows.map(({ user_id: _user, version: _version, is_deleted: _deleted, ...row }) => row);
     };
     return sortColumns({
+      notifications: await select('notifications'),
       projects: await select('projects'),
       tasks: await select('tasks'),
     });

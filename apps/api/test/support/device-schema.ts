@@ -37,6 +37,17 @@ export const firstRelease: AppRelease = {
           { name: 'updated_at', type: 'number' },
         ],
       }),
+      tableSchema({
+        name: 'notifications',
+        columns: [
+          { name: 'type', type: 'string' },
+          { name: 'title', type: 'string' },
+          { name: 'body', type: 'string' },
+          { name: 'data', type: 'string' },
+          { name: 'read_at', type: 'number', isOptional: true },
+          { name: 'created_at', type: 'number' },
+        ],
+      }),
     ],
   }),
   migrations: schemaMigrations({ migrations: [] }),

@@ -131,6 +131,7 @@ describe('what the client sends', () => {
             updated: [{ ...updated, _status: 'updated', _changed: 'updated_at,is_completed' }],
             deleted: ['t3'],
           },
+          notifications: { created: [], updated: [], deleted: [] },
         },
       },
     ]);

@@ -228,6 +228,39 @@ export type MfaVerifyBody = {
     mfaToken: string;
 };
 
+export type NotificationPulledChanges = {
+    created: Array<NotificationRecord>;
+    deleted: Array<string>;
+    updated: Array<NotificationRecord>;
+};
+
+export type NotificationPushRecord = {
+    body?: string;
+    created_at?: number;
+    data?: string;
+    id: string;
+    read_at?: number | null;
+    title?: string;
+    type?: string;
+    [key: string]: unknown;
+};
+
+export type NotificationPushedChanges = {
+    created?: Array<NotificationPushRecord>;
+    deleted?: Array<string>;
+    updated?: Array<NotificationPushRecord>;
+};
+
+export type NotificationRecord = {
+    body: string;
+    created_at: number;
+    data: string;
+    id: string;
+    read_at: number | null;
+    title: string;
+    type: string;
+};
+
 export type OAuthTokenBody = {
     /**
      * Of Facebook, in place of `idToken` and `nonce`
@@ -313,6 +346,7 @@ export type PullResult = {
      */
     account: string;
     changes: {
+        notifications: NotificationPulledChanges;
         projects: ProjectPulledChanges;
         tasks: TaskPulledChanges;
     };
@@ -332,6 +366,7 @@ export type PullResult = {
 
 export type PushBody = {
     changes: {
+        notifications?: NotificationPushedChanges;
         projects?: ProjectPushedChanges;
         tasks?: TaskPushedChanges;
     };
