@@ -8,6 +8,7 @@ import { AuthorizeGuard } from './auth/authorize.guard.js';
 import { RolesGuard } from './auth/roles.guard.js';
 import { HealthModule } from './health/health.module.js';
 import { ClockModule } from './platform/clock/clock.module.js';
+import { NotificationsModule } from './notifications/notifications.module.js';
 import type { Config } from './platform/config/config.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         UsersModule,
         AdminModule,
         SyncModule,
+        NotificationsModule,
         HealthModule,
       ],
       providers: [

@@ -3,6 +3,7 @@ import { AuditEvent } from './audit.js';
 import { Password } from './auth.js';
 import { MfaCode } from './mfa.js';
 import { Identity } from './oauth.js';
+import { NotificationPreferences } from './notifications.js';
 import { Preferences } from './preferences.js';
 import { Session } from './sessions.js';
 import { PullResult } from './sync/pull.js';
@@ -22,6 +23,7 @@ export const AccountExport = z
     exportedAt: z.iso.datetime(),
     user: User,
     preferences: Preferences,
+    notificationPreferences: NotificationPreferences.shape.preferences,
     sessions: z.array(Session),
     identities: z.array(Identity),
     auditEvents: z.array(AuditEvent),

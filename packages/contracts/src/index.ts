@@ -4,6 +4,8 @@ export * from './audit.js';
 export * from './auth.js';
 export * from './errors.js';
 export * from './health.js';
+export * from './notification-types.js';
+export * from './notifications.js';
 export * from './oauth.js';
 export * from './page.js';
 export * from './preferences.js';

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { PassportModule } from '@nestjs/passport';
 import { AuditModule } from '../audit/audit.module.js';
+import { NotificationsModule } from '../notifications/notifications.module.js';
 import { EncryptionModule } from '../platform/encryption/encryption.module.js';
 import { MailModule } from '../platform/mail/mail.module.js';
 import { PasswordsModule } from '../platform/passwords/passwords.module.js';
@@ -64,6 +65,7 @@ import { SocketSignIn } from './socket-sign-in.js';
     AuditModule,
     EncryptionModule,
     MailModule,
+    NotificationsModule,
     PassportModule,
     PasswordsModule,
     SyncModule,

@@ -92,7 +92,7 @@ export class PushService {
         answer: digest && { digest, result },
       });
       this.database.afterCommit(() =>
-        this.events.emit('changed', { userId, sessionId, timestamp: version }),
+        this.events.emit('changed', { userId, sessionId, timestamp: version, writes: plan.writes }),
       );
     }
     this.database.afterCommit(() => this.metrics.countRepairs(warnings));

@@ -68,7 +68,7 @@ export class SyncService {
     const version = Math.max(previous + 1, now);
     await this.repository.write(sql, userId, version, { writes, mayCascade: true, answer: null });
     this.database.afterCommit(() =>
-      this.events.emit('changed', { userId, sessionId: null, timestamp: version }),
+      this.events.emit('changed', { userId, sessionId: null, timestamp: version, writes }),
     );
     return version;
   }

@@ -18,7 +18,7 @@ describe('wake-ups', () => {
   new WakeUps(events, new RecordingRealtime() as unknown as Realtime, clock);
 
   const change = (timestamp: number, sessionId: string | null = 'a', userId = 'ada') =>
-    events.emit('changed', { userId, sessionId, timestamp });
+    events.emit('changed', { userId, sessionId, timestamp, writes: [] });
 
   beforeEach(() => {
     clock.advance(1_000);

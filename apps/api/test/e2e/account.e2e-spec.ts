@@ -59,6 +59,8 @@ const age = ({ session }: Account) =>
 /** Tables with rows of a user, by foreign keys: each is in the export, or stands here with a reason why not. */
 const exported = [
   'audit_events',
+  'notification_preferences',
+  'notifications',
   'oauth_identities',
   'projects',
   'sessions',
@@ -97,6 +99,8 @@ describe('the export of an account', () => {
       body: { changes: { projects: { deleted: ['p2'] } }, lastPulledAt: pulled.timestamp },
     });
     await rind.request('PATCH', '/users/me/preferences', { token, body: { theme: 'dark' } });
+    const chosen = { preferences: { welcome: { mail: true } } };
+    await rind.request('PATCH', '/notifications/preferences', { token, body: chosen });
     await push(await rind.signUp(), { projects: { created: [project('foreign')] } });
     await rind.sql.query(
       `INSERT INTO oauth_identities (id, user_id, provider, subject) VALUES (gen_random_uuid(), $1, 'google', 's')`,
@@ -110,6 +114,7 @@ describe('the export of an account', () => {
     expect(body).toMatchObject({
       user: { ...account.user, updatedAt: expect.any(String) },
       preferences: { theme: 'dark' },
+      notificationPreferences: { welcome: { feed: true, mail: true } },
       identities: [{ provider: 'google' }],
       sessions: [
         {

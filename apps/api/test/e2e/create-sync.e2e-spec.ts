@@ -643,7 +643,7 @@ describe('records', () => {
     const { body: schema } = await rind.request<SyncSchema>('GET', '/sync/schema', {
       token: ada.accessToken,
     });
-    const [projects, tasks, feed] = schema.tables as SyncSchemaTable[];
+    const [projects, tasks, feed] = schema.tables;
     const releaseOf = (version: number, tables: SyncSchemaTable[]) => {
       const known = { version, tables };
       return { schema: appSchemaFrom(known), migrations: migrationsFrom(known) };

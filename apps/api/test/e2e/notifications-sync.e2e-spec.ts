@@ -26,8 +26,13 @@ describe('the feed, synced', () => {
   });
 
   const notification = (id: string, createdAt: number) => ({
-    ...{ id, type: 'welcome', title: `Title ${id}`, body: 'Body', data: '{}' },
-    ...{ read_at: null, created_at: createdAt },
+    id,
+    type: 'welcome',
+    title: `Title ${id}`,
+    body: 'Body',
+    data: '{}',
+    read_at: null,
+    created_at: createdAt,
   });
 
   function deviceOf({ accessToken }: Account): Device {

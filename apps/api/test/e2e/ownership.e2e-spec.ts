@@ -26,8 +26,13 @@ const FOREIGN_USERS = 300;
 type Records = Record<string, Array<{ id: string }>>;
 
 const notification = (id: string) => ({
-  ...{ id, type: 'welcome', title: id, body: id, data: '{}' },
-  ...{ read_at: null, created_at: 1 },
+  id,
+  type: 'welcome',
+  title: id,
+  body: id,
+  data: '{}',
+  read_at: null,
+  created_at: 1,
 });
 
 /** A record of each table. The others of its kind are its parents, so that nothing is left out. */

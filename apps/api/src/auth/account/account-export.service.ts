@@ -4,6 +4,7 @@ import type { AuditEvent } from '@rind/contracts';
 import { AuditService } from '../../audit/audit.service.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
+import { NotificationPreferencesService } from '../../notifications/notification-preferences.service.js';
 import { PullService } from '../../sync/pull.service.js';
 import { UsersService } from '../../users/users.service.js';
 import { IdentitiesService } from '../oauth/identities.service.js';
@@ -17,6 +18,7 @@ export class AccountExportService {
   constructor(
     private readonly audit: AuditService,
     private readonly identities: IdentitiesService,
+    private readonly notifications: NotificationPreferencesService,
     private readonly pulls: PullService,
     private readonly sessions: SessionsService,
     private readonly users: UsersService,
@@ -35,6 +37,7 @@ export class AccountExportService {
       exportedAt: new Date().toISOString(),
       user,
       preferences: await this.users.getPreferences(userId),
+      notificationPreferences: await this.notifications.get(userId),
       sessions: await this.sessions.list(principal),
       identities: (await this.identities.list(principal)).items,
     };
