@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { AuditEvent } from './audit.js';
-import { Password } from './auth.js';
-import { MfaCode } from './mfa.js';
+import { reauthentication } from './mfa.js';
 import { Identity } from './oauth.js';
 import { NotificationPreferences } from './notifications.js';
 import { Preferences } from './preferences.js';
@@ -9,12 +8,7 @@ import { Session } from './sessions.js';
 import { PullResult } from './sync/pull.js';
 import { User } from './users.js';
 
-export const DeleteAccountBody = z
-  .object({
-    password: Password.optional(),
-    code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
-  })
-  .meta({ id: 'DeleteAccountBody' });
+export const DeleteAccountBody = z.object(reauthentication).meta({ id: 'DeleteAccountBody' });
 export type DeleteAccountBody = z.infer<typeof DeleteAccountBody>;
 
 /** Everything that is stored about a user, without what only proves who they are. */

@@ -176,6 +176,13 @@ export const errorCodes = {
       'An account with this address exists, and the provider does not say that it verified the address.',
     action: 'Let the user sign in to that account the way they did before.',
   },
+  identity_already_linked: {
+    status: 409,
+    title: 'Linked to another account',
+    meaning: 'The account at the provider signs somebody in already, to another account here.',
+    action:
+      'Let the user sign in with it and unlink it there, or choose another account at the provider.',
+  },
   last_sign_in_method: {
     status: 409,
     title: 'Last way to sign in',
@@ -219,6 +226,13 @@ export const errorCodes = {
     title: 'Validation failed',
     meaning: 'The request was understood, but breaks the schema. `errors` points at each fault.',
     action: 'Show the messages beside the fields, or fix the client.',
+  },
+  identity_unproven: {
+    status: 422,
+    title: 'Account at the provider not shown',
+    meaning:
+      'The code or the token of the provider is unknown, has expired, was used already or is for another app, or `codeVerifier` or `nonce` does not belong to it. The session goes on.',
+    action: 'Let the user go to the provider again.',
   },
   mail_token_invalid: {
     status: 422,

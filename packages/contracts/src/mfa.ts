@@ -7,17 +7,21 @@ export const MfaCode = z.string().trim().min(1).max(64).meta({
   example: '123456',
 });
 
+/** What shows that it is still the user who holds a device that is signed in. */
+export const reauthentication = {
+  password: Password.optional().meta({
+    description: 'Not needed within 10 minutes of the sign-in',
+  }),
+  code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
+};
+
 export const MfaVerifyBody = z
   .object({ mfaToken: z.string().min(1).max(512), code: MfaCode })
   .meta({ id: 'MfaVerifyBody' });
 export type MfaVerifyBody = z.infer<typeof MfaVerifyBody>;
 
 export const EnrolTotpBody = z
-  .object({
-    password: Password.optional().meta({
-      description: 'Not needed within 10 minutes of the sign-in',
-    }),
-  })
+  .object({ password: reauthentication.password })
   .meta({ id: 'EnrolTotpBody' });
 export type EnrolTotpBody = z.infer<typeof EnrolTotpBody>;
 

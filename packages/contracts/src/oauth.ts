@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Device } from './auth.js';
+import { reauthentication } from './mfa.js';
 import { openEnum } from './open-enum.js';
 import { line } from './text.js';
 
@@ -20,6 +21,10 @@ export const StartOAuthQuery = z.object({
     .string()
     .regex(/^[\w-]{43}$/, 'expected the SHA-256 of the verifier in base64url')
     .meta({ description: 'PKCE challenge (S256) of a verifier that the app keeps to itself' }),
+  purpose: z.enum(['sign_in', 'link']).default('sign_in').meta({
+    description:
+      '`link`: the code does not sign in; a user who is signed in links the account at the provider with it.',
+  }),
 });
 export type StartOAuthQuery = z.infer<typeof StartOAuthQuery>;
 
@@ -34,28 +39,57 @@ export const ExchangeOAuthBody = z
   .meta({ id: 'ExchangeOAuthBody' });
 export type ExchangeOAuthBody = z.infer<typeof ExchangeOAuthBody>;
 
+/** What a native app got from the provider's own library. */
+const nativeToken = {
+  idToken: z.string().min(1).max(20_000).optional().meta({
+    description: 'Of Google or Apple; with `nonce`',
+  }),
+  nonce: z.string().min(16).max(200).optional().meta({
+    description:
+      'Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.',
+  }),
+  accessToken: z.string().min(1).max(20_000).optional().meta({
+    description: 'Of Facebook, in place of `idToken` and `nonce`',
+  }),
+};
+
+type NativeToken = { [Part in keyof typeof nativeToken]?: string | undefined };
+
+const isComplete = ({ idToken, nonce, accessToken }: NativeToken) =>
+  Boolean(accessToken ?? (idToken && nonce));
+const incomplete = { error: 'Needs idToken and nonce, or accessToken' };
+
 export const OAuthTokenBody = z
   .object({
-    idToken: z.string().min(1).max(20_000).optional().meta({
-      description: 'Of Google or Apple; with `nonce`',
-    }),
-    nonce: z.string().min(16).max(200).optional().meta({
-      description:
-        'Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.',
-    }),
-    accessToken: z.string().min(1).max(20_000).optional().meta({
-      description: 'Of Facebook, in place of `idToken` and `nonce`',
-    }),
+    ...nativeToken,
     name: line(100).optional().meta({
       description: 'For a new account, where the provider tells the app the name but not the token',
     }),
     device: Device.optional(),
   })
-  .refine(({ idToken, nonce, accessToken }) => accessToken ?? (idToken && nonce), {
-    error: 'Needs idToken and nonce, or accessToken',
-  })
+  .refine(isComplete, incomplete)
   .meta({ id: 'OAuthTokenBody' });
 export type OAuthTokenBody = z.infer<typeof OAuthTokenBody>;
+
+export const LinkIdentityBody = z
+  .object({
+    oauthCode: z.string().min(1).max(200).meta({
+      description: 'The code of the return address, of a way that began with `purpose=link`',
+    }),
+    codeVerifier: PkceVerifier.meta({ description: 'What `codeChallenge` was made from' }),
+    ...reauthentication,
+  })
+  .meta({ id: 'LinkIdentityBody' });
+export type LinkIdentityBody = z.infer<typeof LinkIdentityBody>;
+
+export const LinkIdentityTokenBody = z
+  .object({ ...nativeToken, ...reauthentication })
+  .refine(isComplete, incomplete)
+  .meta({ id: 'LinkIdentityTokenBody' });
+export type LinkIdentityTokenBody = z.infer<typeof LinkIdentityTokenBody>;
+
+export const UnlinkIdentityBody = z.object(reauthentication).meta({ id: 'UnlinkIdentityBody' });
+export type UnlinkIdentityBody = z.infer<typeof UnlinkIdentityBody>;
 
 export const Identity = z
   .object({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { CaptchaToken, Email, NewPassword, Password } from './auth.js';
-import { MfaCode } from './mfa.js';
+import { CaptchaToken, Email, NewPassword } from './auth.js';
+import { reauthentication } from './mfa.js';
 
 /** As it stood in the link of a mail. */
 const MailToken = z.string().min(1).max(512);
@@ -21,22 +21,14 @@ export type ResetPasswordBody = z.infer<typeof ResetPasswordBody>;
 
 export const ChangePasswordBody = z
   .object({
-    currentPassword: Password.optional().meta({
-      description: 'May be left out within 10 minutes of the sign-in.',
-    }),
+    currentPassword: reauthentication.password,
     newPassword: NewPassword,
-    code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
+    code: reauthentication.code,
   })
   .meta({ id: 'ChangePasswordBody' });
 export type ChangePasswordBody = z.infer<typeof ChangePasswordBody>;
 
 export const ChangeEmailBody = z
-  .object({
-    email: Email,
-    password: Password.optional().meta({
-      description: 'May be left out within 10 minutes of the sign-in.',
-    }),
-    code: MfaCode.optional().meta({ description: 'Needed where a second factor is enrolled.' }),
-  })
+  .object({ email: Email, ...reauthentication })
   .meta({ id: 'ChangeEmailBody' });
 export type ChangeEmailBody = z.infer<typeof ChangeEmailBody>;

@@ -41,6 +41,7 @@ import { FlowCookie } from './oauth/flow-cookie.js';
 import { IdentitiesController } from './oauth/identities.controller.js';
 import { IdentitiesRepository } from './oauth/identities.repository.js';
 import { IdentitiesService } from './oauth/identities.service.js';
+import { IdentityLinkingService } from './oauth/identity-linking.service.js';
 import { OAuthAccountsService } from './oauth/oauth-accounts.service.js';
 import { OAuthFlowsRepository } from './oauth/oauth-flows.repository.js';
 import { OAuthFlowsService } from './oauth/oauth-flows.service.js';
@@ -98,6 +99,7 @@ import { SocketSignIn } from './socket-sign-in.js';
     FlowCookie,
     IdentitiesRepository,
     IdentitiesService,
+    IdentityLinkingService,
     JwtStrategy,
     LargeBodies,
     MailTokens,

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { ErrorCode } from '@rind/contracts';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import { PasswordHasher } from '../platform/passwords/password-hasher.js';
@@ -13,6 +14,19 @@ export interface Reauthentication {
   /** Of the second factor. */
   readonly code?: string | undefined;
 }
+
+/** Where no code is asked for, or always. */
+export const passwordProblems = [
+  'reauthentication_required',
+  'reauthentication_failed',
+] as const satisfies readonly ErrorCode[];
+
+/** What routes declare that ask for it. */
+export const reauthenticationProblems = [
+  ...passwordProblems,
+  'mfa_code_required',
+  'mfa_code_invalid',
+] as const satisfies readonly ErrorCode[];
 
 /**
  * Guards what an unlocked phone in the wrong hands must not do: it needs the password, or a sign-in

@@ -165,6 +165,10 @@ export class SessionsRepository {
     });
   }
 
+  async exists(userId: string, id: string): Promise<boolean> {
+    return (await this.prisma.session.count({ where: { id, userId } })) > 0;
+  }
+
   async isYoungerThan(id: string, minutes: number): Promise<boolean> {
     const rows = await this.prisma.$queryRaw<unknown[]>`
       SELECT FROM sessions WHERE id = ${id}::uuid AND created_at > now() - make_interval(mins => ${minutes})`;

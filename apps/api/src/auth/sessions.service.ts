@@ -156,6 +156,19 @@ export class SessionsService {
     return user;
   }
 
+  /**
+   * As `lockUser`, for who is signed in: whoever ends the user's sessions meanwhile, as a reset of the
+   * password does, has either done so and is noticed here, or finds what was done in between.
+   *
+   * @throws DomainError `session_ended`
+   */
+  async lockSignedIn({ userId, sessionId }: Principal): Promise<void> {
+    const user = await this.sessions.lockUser(userId);
+    // A statement of its own, which sees what was committed while the first one waited.
+    const exists = await this.sessions.exists(userId, sessionId);
+    if (!user?.isActive || !exists) throw new DomainError('session_ended');
+  }
+
   /** Whether the session was opened by a sign-in of the last 10 minutes. */
   async isRecent({ sessionId }: Principal): Promise<boolean> {
     return this.sessions.isYoungerThan(sessionId, RECENT_MINUTES);

@@ -1,10 +1,11 @@
-import { createHash, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
-import type { AuthResult, IdentityList, Problem } from '@rind/contracts';
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
+import type { AuthResult, Problem } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { IdentitiesRepository } from '../../src/auth/oauth/identities.repository.js';
 import { UsersService } from '../../src/users/users.service.js';
 import { IdentityProvider, type Visitor } from '../support/identity-provider.js';
 import { settle } from '../support/notices.js';
+import { newApp, newVisitor, type OAuthApp } from '../support/oauth-app.js';
 import { TestApp } from '../support/test-app.js';
 
 const PUBLIC_URL = 'https://api.example.com';
@@ -41,25 +42,6 @@ afterAll(async () => {
   await google?.stop();
 });
 
-const newVisitor = (claims: Partial<Visitor> = {}): Visitor => ({
-  sub: randomUUID(),
-  email: `${randomUUID()}@example.com`,
-  email_verified: true,
-  name: 'Ada Lovelace',
-  ...claims,
-});
-
-interface App {
-  readonly codeVerifier: string;
-  readonly codeChallenge: string;
-}
-
-function newApp(): App {
-  const codeVerifier = randomBytes(32).toString('base64url');
-  const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url');
-  return { codeVerifier, codeChallenge };
-}
-
 const get = (path: string, headers: Record<string, string> = {}) =>
   fetch(`${rind.url}${path}`, { redirect: 'manual', headers });
 
@@ -67,7 +49,7 @@ const startAt = (provider: string, parameters: Record<string, string>) =>
   get(`/api/v1/auth/oauth/${provider}?${new URLSearchParams(parameters).toString()}`);
 
 /** A browser on its way to the provider. */
-async function start(app: App, returnTo = RETURN_URL) {
+async function start(app: OAuthApp, returnTo = RETURN_URL) {
   const response = await startAt('google', { returnTo, codeChallenge: app.codeChallenge });
   expect(response.status).toBe(302);
   const setCookie = response.headers.getSetCookie()[0]!;
@@ -79,7 +61,11 @@ const comeBack = (callback: URL, cookie: string, headers: Record<string, string>
   get(`${callback.pathname}${callback.search}`, { cookie, ...headers });
 
 /** The whole way of a browser: what the app gets in the end. */
-async function browse(app: App, visitor: Visitor | null, headers: Record<string, string> = {}) {
+async function browse(
+  app: OAuthApp,
+  visitor: Visitor | null,
+  headers: Record<string, string> = {},
+) {
   google.visitor = visitor;
   const { url, cookie } = await start(app);
   const { callback } = await google.browse(url);
@@ -571,72 +557,6 @@ describe("whoever registered somebody else's address", () => {
     expect(after.user).toMatchObject({ id: before.user.id, emailVerified: true });
     await settle(rind);
     expect((await getMe(before)).status).toBe(401);
-  });
-});
-
-describe('identities', () => {
-  const list = ({ accessToken: token }: AuthResult) =>
-    rind.request<IdentityList>('GET', '/auth/identities', { token: token! });
-  const unlink = ({ accessToken: token }: AuthResult, id: string) =>
-    rind.request('DELETE', `/auth/identities/${id}`, { token: token! });
-
-  test('are listed, and removed while there is another way to sign in', async () => {
-    const owner = await rind.signUp();
-    await rind.sql.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.id]);
-    const visitor = newVisitor({ email: owner.user.email });
-    await signIn(visitor);
-    const { items } = (await list(owner)).body;
-    expect(items).toEqual([
-      {
-        id: expect.any(String),
-        provider: 'google',
-        email: owner.user.email,
-        createdAt: expect.stringMatching(/Z$/),
-      },
-    ]);
-    expect((await unlink(owner, items[0]!.id)).status).toBe(204);
-    expect((await list(owner)).body).toEqual({ items: [], nextCursor: null });
-    expect(await unlink(owner, items[0]!.id)).toMatchObject({ status: 404 });
-    const { rows } = await rind.sql.query(
-      `SELECT session_id, detail FROM audit_events WHERE user_id = $1 AND action = 'identity_unlinked'`,
-      [owner.id],
-    );
-    expect(rows).toEqual([{ session_id: owner.session.id, detail: { provider: 'google' } }]);
-  });
-
-  test('the last way to sign in stays, also when two are removed at once', async () => {
-    const owner = await signIn(newVisitor());
-    await rind.sql.query(
-      `INSERT INTO oauth_identities (id, user_id, provider, subject) VALUES ($1, $2, 'apple', 'x')`,
-      [randomUUID(), owner.user.id],
-    );
-    const { items } = (await list(owner)).body;
-    const answers = await Promise.all(items.map(({ id }) => unlink(owner, id)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([204, 409]);
-    expect(answers.find(({ status }) => status === 409)!.body.code).toBe('last_sign_in_method');
-    expect((await list(owner)).body.items).toHaveLength(1);
-  });
-
-  test("of somebody else's are not found", async () => {
-    const owner = await signIn(newVisitor());
-    const { items } = (await list(owner)).body;
-    const other = await rind.signUp();
-    expect((await list(other)).body.items).toEqual([]);
-    expect(await unlink(other, items[0]!.id)).toMatchObject({ status: 404 });
-    expect((await list(owner)).body.items).toHaveLength(1);
-  });
-
-  test('go with their user, and so do codes', async () => {
-    const visitor = newVisitor();
-    const { user } = await signIn(visitor);
-    await browse(newApp(), visitor);
-    await rind.sql.query('DELETE FROM users WHERE id = $1', [user.id]);
-    const { rows } = await rind.sql.query(
-      `SELECT user_id FROM oauth_identities WHERE user_id = $1
-       UNION ALL SELECT user_id FROM oauth_codes WHERE user_id = $1`,
-      [user.id],
-    );
-    expect(rows).toEqual([]);
   });
 });
 

@@ -112,7 +112,7 @@ export type ChangeEmailBody = {
     code?: string;
     email: string;
     /**
-     * May be left out within 10 minutes of the sign-in.
+     * Not needed within 10 minutes of the sign-in
      */
     password?: string;
 };
@@ -123,7 +123,7 @@ export type ChangePasswordBody = {
      */
     code?: string;
     /**
-     * May be left out within 10 minutes of the sign-in.
+     * Not needed within 10 minutes of the sign-in
      */
     currentPassword?: string;
     /**
@@ -137,6 +137,9 @@ export type DeleteAccountBody = {
      * Needed where a second factor is enrolled.
      */
     code?: string;
+    /**
+     * Not needed within 10 minutes of the sign-in
+     */
     password?: string;
 };
 
@@ -204,6 +207,48 @@ export type Identity = {
 export type IdentityList = {
     items: Array<Identity>;
     nextCursor: string | null;
+};
+
+export type LinkIdentityBody = {
+    /**
+     * Needed where a second factor is enrolled.
+     */
+    code?: string;
+    /**
+     * What `codeChallenge` was made from
+     */
+    codeVerifier: string;
+    /**
+     * The code of the return address, of a way that began with `purpose=link`
+     */
+    oauthCode: string;
+    /**
+     * Not needed within 10 minutes of the sign-in
+     */
+    password?: string;
+};
+
+export type LinkIdentityTokenBody = {
+    /**
+     * Of Facebook, in place of `idToken` and `nonce`
+     */
+    accessToken?: string;
+    /**
+     * Needed where a second factor is enrolled.
+     */
+    code?: string;
+    /**
+     * Of Google or Apple; with `nonce`
+     */
+    idToken?: string;
+    /**
+     * Random, made for this sign-in. The provider gets its SHA-256 in lower-case hexadecimal, so that the token alone is of no use to whoever finds it.
+     */
+    nonce?: string;
+    /**
+     * Not needed within 10 minutes of the sign-in
+     */
+    password?: string;
 };
 
 export type LoginBody = {
@@ -622,6 +667,17 @@ export type TotpEnrolment = {
      * In base32, for who cannot scan the QR code and types it instead
      */
     secret: string;
+};
+
+export type UnlinkIdentityBody = {
+    /**
+     * Needed where a second factor is enrolled.
+     */
+    code?: string;
+    /**
+     * Not needed within 10 minutes of the sign-in
+     */
+    password?: string;
 };
 
 export type UnreadCount = {
@@ -1100,16 +1156,18 @@ export type ListIdentitiesResponses = {
 
 export type ListIdentitiesResponse = ListIdentitiesResponses[keyof ListIdentitiesResponses];
 
-export type UnlinkIdentityData = {
-    body?: never;
-    path: {
-        id: string;
-    };
+export type LinkIdentityData = {
+    body: LinkIdentityBody;
+    path?: never;
     query?: never;
-    url: '/api/v1/auth/identities/{id}';
+    url: '/api/v1/auth/identities';
 };
 
-export type UnlinkIdentityErrors = {
+export type LinkIdentityErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
     /**
      * `unauthenticated`: Authentication required
      *
@@ -1119,6 +1177,180 @@ export type UnlinkIdentityErrors = {
      */
     401: Problem;
     /**
+     * `email_not_verified`: Email not verified
+     *
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `mfa_code_required`: Code of the second factor required
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `identity_already_linked`: Linked to another account
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `identity_unproven`: Account at the provider not shown
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type LinkIdentityError = LinkIdentityErrors[keyof LinkIdentityErrors];
+
+export type LinkIdentityResponses = {
+    /**
+     * It signs this user in
+     */
+    200: Identity;
+};
+
+export type LinkIdentityResponse = LinkIdentityResponses[keyof LinkIdentityResponses];
+
+export type LinkIdentityWithTokenData = {
+    body: LinkIdentityTokenBody;
+    path: {
+        provider: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/identities/token/{provider}';
+};
+
+export type LinkIdentityWithTokenErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `email_not_verified`: Email not verified
+     *
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `mfa_code_required`: Code of the second factor required
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `identity_already_linked`: Linked to another account
+     */
+    409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `identity_unproven`: Account at the provider not shown
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `oauth_failed`: Provider failed
+     */
+    502: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type LinkIdentityWithTokenError = LinkIdentityWithTokenErrors[keyof LinkIdentityWithTokenErrors];
+
+export type LinkIdentityWithTokenResponses = {
+    /**
+     * It signs this user in
+     */
+    200: Identity;
+};
+
+export type LinkIdentityWithTokenResponse = LinkIdentityWithTokenResponses[keyof LinkIdentityWithTokenResponses];
+
+export type UnlinkIdentityData = {
+    body: UnlinkIdentityBody;
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/auth/identities/{id}';
+};
+
+export type UnlinkIdentityErrors = {
+    /**
+     * `malformed_request`: Malformed request
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `reauthentication_required`: Reauthentication required
+     *
+     * `reauthentication_failed`: Reauthentication failed
+     *
+     * `mfa_code_required`: Code of the second factor required
+     *
+     * `mfa_code_invalid`: Code of the second factor invalid
+     *
      * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
@@ -1130,6 +1362,14 @@ export type UnlinkIdentityErrors = {
      * `last_sign_in_method`: Last way to sign in
      */
     409: Problem;
+    /**
+     * `payload_too_large`: Payload too large
+     */
+    413: Problem;
+    /**
+     * `unsupported_media_type`: Unsupported media type
+     */
+    415: Problem;
     /**
      * `validation_failed`: Validation failed
      */
@@ -1697,6 +1937,10 @@ export type StartOAuthData = {
          * PKCE challenge (S256) of a verifier that the app keeps to itself
          */
         codeChallenge: string;
+        /**
+         * `link`: the code does not sign in; a user who is signed in links the account at the provider with it.
+         */
+        purpose?: 'sign_in' | 'link';
     };
     url: '/api/v1/auth/oauth/{provider}';
 };

@@ -7,6 +7,7 @@ import { type ClientInfo, CurrentClient } from '../../platform/http/client-info.
 import { CurrentPrincipal } from '../../platform/http/current-principal.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { TokenCookies } from '../cookies/token-cookies.js';
+import { reauthenticationProblems } from '../reauthentication.service.js';
 import { AccountDeletionService } from './account-deletion.service.js';
 import { AccountExportService } from './account-export.service.js';
 
@@ -43,14 +44,7 @@ export class AccountController {
     summary: 'Delete the account of the signed-in user, and all that belongs to it, for ever',
     description: 'Needs the password, or a sign-in of the last 10 minutes; then the body is `{}`.',
     answers: [{ status: 204, description: 'Nothing is left' }],
-    problems: [
-      'validation_failed',
-      'reauthentication_required',
-      'reauthentication_failed',
-      'mfa_code_required',
-      'mfa_code_invalid',
-      'last_admin',
-    ],
+    problems: ['validation_failed', ...reauthenticationProblems, 'last_admin'],
   })
   async deleteMe(
     @CurrentPrincipal() principal: Principal,

@@ -6,6 +6,7 @@ import { type ClientInfo, CurrentClient } from '../../platform/http/client-info.
 import { CurrentPrincipal } from '../../platform/http/current-principal.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { RateLimit } from '../../platform/http/rate-limits/rate-limit.decorator.js';
+import { reauthenticationProblems } from '../reauthentication.service.js';
 import { CredentialChangesService } from './credential-changes.service.js';
 
 @ApiTags('users')
@@ -20,13 +21,7 @@ export class CredentialsController {
     summary: 'Change or set the password',
     description: 'Ends all other sessions.',
     answers: [{ status: 204, description: 'The new password is set' }],
-    problems: [
-      'validation_failed',
-      'reauthentication_required',
-      'reauthentication_failed',
-      'mfa_code_required',
-      'mfa_code_invalid',
-    ],
+    problems: ['validation_failed', ...reauthenticationProblems],
   })
   async changePassword(
     @CurrentPrincipal() principal: Principal,
@@ -42,14 +37,7 @@ export class CredentialsController {
     operationId: 'changeEmail',
     summary: 'Ask for another address',
     answers: [{ status: 202, description: 'The new address gets a mail to confirm it' }],
-    problems: [
-      'validation_failed',
-      'reauthentication_required',
-      'reauthentication_failed',
-      'mfa_code_required',
-      'mfa_code_invalid',
-      'email_not_verified',
-    ],
+    problems: ['validation_failed', ...reauthenticationProblems, 'email_not_verified'],
   })
   async changeEmail(
     @CurrentPrincipal() principal: Principal,

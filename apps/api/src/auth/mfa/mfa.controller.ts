@@ -17,6 +17,7 @@ import type { Principal } from '../../platform/http/principal.js';
 import { Public } from '../../platform/http/public.decorator.js';
 import { RateLimit } from '../../platform/http/rate-limits/rate-limit.decorator.js';
 import { AnswersTokens } from '../cookies/token-transport.js';
+import { passwordProblems } from '../reauthentication.service.js';
 import { SignInService } from '../sign-in.service.js';
 import { EnrolmentService } from './enrolment.service.js';
 
@@ -54,8 +55,7 @@ export class MfaController {
     problems: [
       'validation_failed',
       'email_not_verified',
-      'reauthentication_required',
-      'reauthentication_failed',
+      ...passwordProblems,
       'mfa_already_enrolled',
     ],
   })
@@ -86,13 +86,7 @@ export class MfaController {
     operationId: 'removeTotp',
     summary: 'Remove the authenticator app and the recovery codes',
     answers: [{ status: 204, description: 'The password is enough again' }],
-    problems: [
-      'validation_failed',
-      'not_found',
-      'reauthentication_required',
-      'reauthentication_failed',
-      'mfa_code_invalid',
-    ],
+    problems: ['validation_failed', 'not_found', ...passwordProblems, 'mfa_code_invalid'],
   })
   async removeTotp(
     @CurrentPrincipal() principal: Principal,

@@ -30,6 +30,21 @@ export class IdentitiesRepository {
     return rows[0]?.userId ?? null;
   }
 
+  async find(provider: string, subject: string): Promise<OAuthIdentity | null> {
+    return this.prisma.oAuthIdentity.findUnique({
+      where: { provider_subject: { provider, subject } },
+    });
+  }
+
+  /** Null when it is linked already, to whomever. */
+  async createUnlessTaken(identity: NewIdentity): Promise<OAuthIdentity | null> {
+    const created = await this.prisma.oAuthIdentity.createManyAndReturn({
+      data: [identity],
+      skipDuplicates: true,
+    });
+    return created[0] ?? null;
+  }
+
   /** @throws IdentityTakenError */
   async create(identity: NewIdentity): Promise<void> {
     try {

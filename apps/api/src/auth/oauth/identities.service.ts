@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import type { IdentityList } from '@rind/contracts';
+import type { IdentityList, UnlinkIdentityBody } from '@rind/contracts';
 import { AuditService } from '../../audit/audit.service.js';
 import { Database } from '../../platform/database/database.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { UsersService } from '../../users/users.service.js';
+import { ReauthenticationService } from '../reauthentication.service.js';
 import { toIdentity } from './identities.mapper.js';
 import { IdentitiesRepository } from './identities.repository.js';
 
@@ -15,6 +16,7 @@ export class IdentitiesService {
   constructor(
     private readonly audit: AuditService,
     private readonly database: Database,
+    private readonly reauthentication: ReauthenticationService,
     private readonly users: UsersService,
     private readonly identities: IdentitiesRepository,
   ) {}
@@ -24,8 +26,15 @@ export class IdentitiesService {
     return { items: rows.map(toIdentity), nextCursor: null };
   }
 
-  /** @throws DomainError `not_found`; `last_sign_in_method` */
-  async unlink(id: string, { userId, sessionId }: Principal, client: ClientInfo): Promise<void> {
+  /** @throws DomainError as `ReauthenticationService.require`; `not_found`; `last_sign_in_method` */
+  async unlink(
+    id: string,
+    principal: Principal,
+    proof: UnlinkIdentityBody,
+    client: ClientInfo,
+  ): Promise<void> {
+    await this.reauthentication.require(principal, proof);
+    const { userId, sessionId } = principal;
     await this.database.transaction(async () => {
       const identities = await this.identities.lockAll(userId);
       const identity = identities.find((candidate) => candidate.id === id);

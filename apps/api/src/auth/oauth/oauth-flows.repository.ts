@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
+import type { OAuthProviderName } from '@rind/contracts';
 import { Database } from '../../platform/database/database.js';
 import type { Prisma } from '../../platform/database/generated/client.js';
 
 export interface Flow {
   readonly returnTo: string;
   readonly codeChallenge: string;
+  readonly purpose: 'sign_in' | 'link';
 }
 
 export interface NewFlow extends Flow {
@@ -13,9 +15,12 @@ export interface NewFlow extends Flow {
   readonly lifetimeSeconds: number;
 }
 
+/** Of a sign-in with `userId`, of an account to link with `subject`. */
 export interface Code {
-  readonly userId: string;
-  readonly provider: string;
+  readonly userId: string | null;
+  readonly provider: OAuthProviderName;
+  readonly subject: string | null;
+  readonly email: string | null;
   readonly codeChallenge: string;
 }
 
@@ -33,8 +38,8 @@ export class OAuthFlowsRepository {
   async createFlow(flow: NewFlow): Promise<void> {
     await this.prisma.$executeRaw`DELETE FROM oauth_flows WHERE expires_at < now()`;
     await this.prisma.$executeRaw`
-      INSERT INTO oauth_flows (id, provider, return_to, code_challenge, expires_at)
-      VALUES (${flow.id}, ${flow.provider}, ${flow.returnTo}, ${flow.codeChallenge},
+      INSERT INTO oauth_flows (id, provider, return_to, code_challenge, purpose, expires_at)
+      VALUES (${flow.id}, ${flow.provider}, ${flow.returnTo}, ${flow.codeChallenge}, ${flow.purpose},
               now() + make_interval(secs => ${flow.lifetimeSeconds}))`;
   }
 
@@ -42,7 +47,7 @@ export class OAuthFlowsRepository {
   async takeFlow(id: Uint8Array, provider: string): Promise<Flow | null> {
     const rows = await this.prisma.$queryRaw<Flow[]>`
       DELETE FROM oauth_flows WHERE id = ${id} AND provider = ${provider} AND expires_at > now()
-      RETURNING return_to AS "returnTo", code_challenge AS "codeChallenge"`;
+      RETURNING return_to AS "returnTo", code_challenge AS "codeChallenge", purpose`;
     return rows[0] ?? null;
   }
 
@@ -50,8 +55,8 @@ export class OAuthFlowsRepository {
   async createCode(code: NewCode): Promise<void> {
     await this.prisma.$executeRaw`DELETE FROM oauth_codes WHERE expires_at < now()`;
     await this.prisma.$executeRaw`
-      INSERT INTO oauth_codes (id, user_id, provider, code_challenge, expires_at)
-      VALUES (${code.id}, ${code.userId}::uuid, ${code.provider}, ${code.codeChallenge},
+      INSERT INTO oauth_codes (id, user_id, provider, subject, email, code_challenge, expires_at)
+      VALUES (${code.id}, ${code.userId}::uuid, ${code.provider}, ${code.subject}, ${code.email}, ${code.codeChallenge},
               now() + make_interval(secs => ${code.lifetimeSeconds}))`;
   }
 
@@ -59,7 +64,7 @@ export class OAuthFlowsRepository {
   async takeCode(id: Uint8Array): Promise<Code | null> {
     const rows = await this.prisma.$queryRaw<Code[]>`
       DELETE FROM oauth_codes WHERE id = ${id} AND expires_at > now()
-      RETURNING user_id AS "userId", provider, code_challenge AS "codeChallenge"`;
+      RETURNING user_id AS "userId", provider, subject, email, code_challenge AS "codeChallenge"`;
     return rows[0] ?? null;
   }
 

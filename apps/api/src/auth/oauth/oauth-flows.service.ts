@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import type { Language, StartOAuthQuery } from '@rind/contracts';
+import type { Language, OAuthProviderName, StartOAuthQuery } from '@rind/contracts';
 import { AuditService } from '../../audit/audit.service.js';
 import type { Config } from '../../platform/config/config.js';
 import { InjectConfig } from '../../platform/config/config.module.js';
@@ -7,7 +7,7 @@ import { DomainError } from '../../platform/errors/domain.error.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import { digest, flowSecretsOf, isSameText, newSecret } from './flow-secrets.js';
 import { OAuthAccountsService } from './oauth-accounts.service.js';
-import { type Flow, OAuthFlowsRepository } from './oauth-flows.repository.js';
+import { type Code, type Flow, OAuthFlowsRepository } from './oauth-flows.repository.js';
 import { logFailure, type OAuthProfile } from './oauth-provider.js';
 import { OAuthProviders } from './oauth-providers.js';
 
@@ -77,31 +77,43 @@ export class OAuthFlowsService {
     if (!flow) throw invalidFlow();
     try {
       const redeemed = provider.redeem(callback, secrets);
-      const profile = await this.reported(redeemed, provider.name, visit.client);
-      return backToApp(flow, { code: await this.issueCode(provider.name, profile, flow, visit) });
+      const signsIn = flow.purpose === 'sign_in';
+      const profile = await this.reported(redeemed, provider.name, signsIn ? visit.client : null);
+      const code = await (signsIn
+        ? this.issueSignInCode(provider.name, profile, flow, visit)
+        : this.issueLinkCode(provider.name, profile, flow));
+      return backToApp(flow, { code });
     } catch (error) {
       if (error instanceof DomainError) return backToApp(flow, { error: error.code });
       throw error;
     }
   }
 
-  private issueCode(
-    provider: ReturnType<OAuthProviders['get']>['name'],
+  /** Who may link the account shows later: it is not decided by the browser that brought it. */
+  private issueLinkCode(
+    provider: OAuthProviderName,
+    { subject, email }: OAuthProfile,
+    { codeChallenge }: Flow,
+  ): Promise<string> {
+    return this.issueCode({ userId: null, provider, subject, email, codeChallenge });
+  }
+
+  private issueSignInCode(
+    provider: OAuthProviderName,
     profile: OAuthProfile,
     { codeChallenge }: Flow,
     { language, client }: Return,
   ): Promise<string> {
-    return this.accounts.forVisitor({ provider, profile, language, client }, async (userId) => {
-      const code = newSecret();
-      await this.flows.createCode({
-        id: digest(code),
-        userId,
-        provider,
-        codeChallenge,
-        lifetimeSeconds: CODE_LIFETIME_SECONDS,
-      });
-      return code;
-    });
+    return this.accounts.forVisitor({ provider, profile, language, client }, (userId) =>
+      this.issueCode({ userId, provider, subject: null, email: null, codeChallenge }),
+    );
+  }
+
+  private async issueCode(what: Code): Promise<string> {
+    const code = newSecret();
+    const lifetimeSeconds = CODE_LIFETIME_SECONDS;
+    await this.flows.createCode({ id: digest(code), ...what, lifetimeSeconds });
+    return code;
   }
 
   private async reported<T>(

@@ -1,11 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import type {
-  ExchangeOAuthBody,
-  Language,
-  LoginResult,
-  OAuthProviderName,
-  OAuthTokenBody,
-} from '@rind/contracts';
+import type { ExchangeOAuthBody, Language, LoginResult, OAuthTokenBody } from '@rind/contracts';
 import { AuditService } from '../../audit/audit.service.js';
 import { Database } from '../../platform/database/database.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
@@ -44,9 +38,10 @@ export class OAuthSignInService {
         const code = await this.flows.takeCode(digest(body.code));
         userId = code?.userId ?? null;
         // Used up all the same: whoever has it got it from where it should not have been.
-        if (!code || !answersChallenge(body.codeVerifier, code.codeChallenge)) return null;
-        const method = `oauth:${code.provider as OAuthProviderName}` as const;
-        return this.signIn.admit({ userId: code.userId, method, device: body.device }, client);
+        if (!userId || !code || !answersChallenge(body.codeVerifier, code.codeChallenge))
+          return null;
+        const method = `oauth:${code.provider}` as const;
+        return this.signIn.admit({ userId, method, device: body.device }, client);
       })
       .catch(async (error: unknown) => {
         // What was recorded inside was rolled back.

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import {
   ExchangeOAuthBody,
@@ -14,13 +14,15 @@ import { type ClientInfo, CurrentClient } from '../../platform/http/client-info.
 import { Public } from '../../platform/http/public.decorator.js';
 import { RateLimit } from '../../platform/http/rate-limits/rate-limit.decorator.js';
 import { AnswersTokens } from '../cookies/token-transport.js';
+import { ConfiguredProviderGuard } from './configured-provider.guard.js';
 import { FlowCookie } from './flow-cookie.js';
 import { OAuthFlowsService, type Return } from './oauth-flows.service.js';
 import { OAuthSignInService } from './oauth-sign-in.service.js';
 import { PreferredLanguage } from './preferred-language.decorator.js';
 
-const ProviderParam = z.string().max(50);
-const unlessConfigured = 'Providers are off, with 404, until the server is configured for them.';
+export const ProviderParam = z.string().max(50);
+export const unlessConfigured =
+  'Providers are off, with 404, until the server is configured for them.';
 
 @ApiTags('auth')
 @Controller('auth/oauth')
@@ -50,6 +52,7 @@ export class OAuthController {
 
   @Get(':provider')
   @Public()
+  @UseGuards(ConfiguredProviderGuard)
   @ApiRoute({
     operationId: 'startOAuth',
     summary: 'Send the browser to `google`, `apple` or `facebook`',
@@ -69,6 +72,7 @@ export class OAuthController {
 
   @Get(':provider/callback')
   @Public()
+  @UseGuards(ConfiguredProviderGuard)
   @ApiRoute({
     operationId: 'finishOAuth',
     summary: 'Where providers send the browser back to',
@@ -90,6 +94,7 @@ export class OAuthController {
 
   @Post(':provider/callback')
   @Public()
+  @UseGuards(ConfiguredProviderGuard)
   @ApiRoute({
     operationId: 'finishOAuthForm',
     summary: 'Where Apple posts what others put into the address',
@@ -117,6 +122,7 @@ export class OAuthController {
 
   @Post(':provider/token')
   @Public()
+  @UseGuards(ConfiguredProviderGuard)
   @RateLimit('auth')
   @AnswersTokens()
   @ApiRoute({
