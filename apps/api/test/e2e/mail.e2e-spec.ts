@@ -4,11 +4,13 @@ import path from 'node:path';
 import type { AuthResult, Problem } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { hash } from 'argon2';
-import { v7 as uuidv7 } from 'uuid';
+import { stringify, v7 as uuidv7 } from 'uuid';
+import { z } from 'zod';
 import { AddressProofsService } from '../../src/auth/address-proofs.service.js';
 import { Captcha } from '../../src/auth/captcha.js';
 import { MailTokensRepository } from '../../src/auth/mails/mail-tokens.repository.js';
 import { SignInService } from '../../src/auth/sign-in.service.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { Mailer } from '../../src/platform/mail/mailer.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { settle } from '../support/notices.js';
@@ -315,6 +317,30 @@ describe('Resetting a password', () => {
     expect((await first).status).toBe(204);
     expect(await second).toMatchObject(invalid);
     expect((await login(account.user.email, NEW_PASSWORD)).status).toBe(200);
+  });
+
+  test('a request that is repeated after a newer one brings no older link back', async () => {
+    const account = await verified();
+    const { email } = account.user;
+    const older = await forgot(account);
+    const newer = await forgot(account);
+    /** As when a process dies between doing a job and saying so. */
+    const repeat = async () => {
+      const tokenId = stringify(Buffer.from(older, 'base64url').subarray(0, 16));
+      const job = { name: 'mail_link_requested', payload: z.object({}).loose() };
+      const payload = { tokenId, userId: account.id, purpose: 'reset_password' };
+      await rind.app.get(Jobs).add(job, payload);
+      await untilJobsDone(rind.sql);
+    };
+    const reset = (token: string, password: string) =>
+      post('/auth/password/reset', { token, password });
+    await repeat();
+    expect(await reset(older, NEW_PASSWORD)).toMatchObject(invalid);
+    expect((await reset(newer, NEW_PASSWORD)).status).toBe(204);
+    await repeat();
+    expect(await reset(older, account.password)).toMatchObject(invalid);
+    const sent = (await rind.mailsTo(email)).filter(({ kind }) => kind === 'reset_password');
+    expect(sent).toHaveLength(2);
   });
 
   test('takes the token of the newest mail only', async () => {

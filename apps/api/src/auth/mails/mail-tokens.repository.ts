@@ -18,14 +18,17 @@ type NewMailToken = MailTokenRow & { readonly minutes: number };
 export class MailTokensRepository {
   constructor(private readonly database: Database) {}
 
-  /** Takes the place of the user's earlier one for the purpose. False when exactly this one is there already. */
+  /**
+   * Takes the place of the user's earlier one for the purpose. False when this one or a newer one was
+   * there before, used ones included: a job that is repeated brings nothing back. Ids grow with time.
+   */
   async replace({ id, userId, purpose, email, minutes }: NewMailToken): Promise<boolean> {
     const count = await this.prisma.$executeRaw`
       INSERT INTO mail_tokens AS t (id, user_id, purpose, email, expires_at)
       VALUES (${id}::uuid, ${userId}::uuid, ${purpose}, ${email}, now() + make_interval(mins => ${minutes}))
       ON CONFLICT (user_id, purpose) DO UPDATE
       SET id = excluded.id, email = excluded.email, expires_at = excluded.expires_at, used_at = NULL
-      WHERE t.id <> excluded.id`;
+      WHERE t.id < excluded.id`;
     return count > 0;
   }
 
@@ -48,8 +51,12 @@ export class MailTokensRepository {
     await this.prisma.$executeRaw`UPDATE mail_tokens SET used_at = now() WHERE id = ${id}::uuid`;
   }
 
-  async deleteAll(userId: string): Promise<void> {
-    await this.prisma.mailToken.deleteMany({ where: { userId } });
+  /** Their rows stay, and keep older ones from coming after them. */
+  async markAllUsed(userId: string): Promise<void> {
+    await this.prisma.mailToken.updateMany({
+      where: { userId, usedAt: null },
+      data: { usedAt: new Date() },
+    });
   }
 
   /** Later than a job that issues one is tried, so that doing it twice does not bring a used one back. */

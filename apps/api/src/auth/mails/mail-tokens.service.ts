@@ -23,7 +23,7 @@ export class MailTokensService {
     private readonly tokens: MailTokens,
   ) {}
 
-  /** Voids the earlier one for the purpose. False when exactly this one was issued before. Joins a current transaction. */
+  /** Voids the earlier one for the purpose. False when this one or a newer one was issued before. Joins a current transaction. */
   async issue(row: MailTokenRow): Promise<boolean> {
     return this.rows.replace({ ...row, minutes: LIFETIME_MINUTES[row.purpose] });
   }
@@ -64,6 +64,6 @@ export class MailTokensService {
 
   /** For every change of password or address. Joins a current transaction. */
   async voidAll(userId: string): Promise<void> {
-    await this.rows.deleteAll(userId);
+    await this.rows.markAllUsed(userId);
   }
 }
