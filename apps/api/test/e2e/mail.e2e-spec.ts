@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { AddressProofsService } from '../../src/auth/address-proofs.service.js';
 import { Captcha } from '../../src/auth/captcha.js';
 import { MailTokensRepository } from '../../src/auth/mails/mail-tokens.repository.js';
+import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { SignInService } from '../../src/auth/sign-in.service.js';
 import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { Mailer } from '../../src/platform/mail/mailer.js';
@@ -343,6 +344,37 @@ describe('Resetting a password', () => {
     expect(sent).toHaveLength(2);
   });
 
+  test.each([
+    ['before', SignInService, 'admit'],
+    ['while', SessionsRepository, 'create'],
+  ] as const)(
+    'leaves no session to who signs in with the old one, %s the session is opened',
+    async (moment, service, method) => {
+      const account = await verified();
+      const { email } = account.user;
+      const token = await forgot(account);
+      const seam = hold<object>(
+        rind.app.get<object>(service),
+        method as never,
+        moment === 'before' ? 'before' : 'after',
+      );
+      const signingIn = login(email, account.password);
+      await seam.reached;
+      const resetting = post('/auth/password/reset', { token, password: NEW_PASSWORD });
+      if (moment === 'while') await untilBlocked(rind.sql, resetting);
+      else await resetting;
+      seam.release();
+      expect((await resetting).status).toBe(204);
+      const { status, body } = await signingIn;
+      // What was signed in first has ended meanwhile.
+      expect([status, await isSignedIn(body)]).toEqual([moment === 'before' ? 401 : 200, false]);
+      const { rows } = await rind.sql.query('SELECT FROM sessions WHERE user_id = $1', [
+        account.id,
+      ]);
+      expect(rows).toEqual([]);
+    },
+  );
+
   test('takes the token of the newest mail only', async () => {
     const account = await verified();
     const first = await forgot(account);
@@ -415,6 +447,20 @@ describe('Changing the password', () => {
     expect((await change(account, body)).status).toBe(204);
     seam.release();
     expect(await signingIn).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } });
+  });
+
+  test('ends the session that a sign-in with the old password opened meanwhile', async () => {
+    const account = await verified();
+    const seam = hold(rind.app.get(SessionsRepository), 'create', 'after');
+    const signingIn = login(account.user.email, account.password);
+    await seam.reached;
+    const body = { currentPassword: account.password, newPassword: NEW_PASSWORD };
+    const changing = change(account, body);
+    await untilBlocked(rind.sql, changing);
+    seam.release();
+    expect((await changing).status).toBe(204);
+    expect(await isSignedIn((await signingIn).body)).toBe(false);
+    expect(await isSignedIn(account)).toBe(true);
   });
 
   test('a sign-in is not refused because another one renewed the hash meanwhile', async () => {
