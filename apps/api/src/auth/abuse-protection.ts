@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
 import { Captcha } from './captcha.js';
+import { LimitKeys } from './limit-keys.js';
 
 interface AnonymousRequest {
   readonly email: string;
@@ -15,6 +15,7 @@ interface AnonymousRequest {
 export class AbuseProtection {
   constructor(
     private readonly captcha: Captcha,
+    private readonly limitKeys: LimitKeys,
     private readonly rateLimits: RateLimits,
   ) {}
 
@@ -28,9 +29,7 @@ export class AbuseProtection {
 
   /** @throws DomainError `rate_limited` */
   async admitMailTo(email: string): Promise<void> {
-    // Addresses of people without an account are not kept.
-    const key = createHash('sha256').update(email).digest('base64url');
-    const state = await this.rateLimits.consume('mail', key);
+    const state = await this.rateLimits.consume('mail', this.limitKeys.of(email));
     if (state?.isExceeded) {
       throw new DomainError('rate_limited', { retryAfterSeconds: state.resetSeconds });
     }

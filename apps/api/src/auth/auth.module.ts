@@ -48,6 +48,7 @@ import { OAuthFlowsService } from './oauth/oauth-flows.service.js';
 import { OAuthProviders } from './oauth/oauth-providers.js';
 import { OAuthSignInService } from './oauth/oauth-sign-in.service.js';
 import { OAuthController } from './oauth/oauth.controller.js';
+import { LimitKeys } from './limit-keys.js';
 import { PasswordAttempts } from './password-attempts.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
@@ -102,6 +103,7 @@ import { SocketSignIn } from './socket-sign-in.js';
     IdentityLinkingService,
     JwtStrategy,
     LargeBodies,
+    LimitKeys,
     MailTokens,
     MailTokensRepository,
     MailTokensService,

@@ -1,18 +1,15 @@
-import { createHmac, hkdfSync } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
-import type { Config } from '../platform/config/config.js';
-import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { exactLimiter } from '../platform/http/rate-limits/exact-limiter.js';
+import { LimitKeys } from './limit-keys.js';
 
 /** Wrong passwords within a day before the first pause; the last of them begins it. */
 const FREE_ATTEMPTS = 10;
 const DAY_SECONDS = 86_400;
 const FIRST_PAUSE_SECONDS = 60;
 const LONGEST_PAUSE_SECONDS = 900;
-const KEY_BYTES = 32;
 
 /** Whose password is tried, and from which place that the account knows, if from one. */
 export interface Attempted {
@@ -35,9 +32,11 @@ export class PasswordAttempts {
   /** Lets one attempt through, and no other until its time is over. */
   private readonly pause: RateLimiterAbstract;
   private readonly pauses: RateLimiterAbstract;
-  private readonly key: Uint8Array;
 
-  constructor(@InjectConfig() { auth }: Config, database: Database) {
+  constructor(
+    private readonly limitKeys: LimitKeys,
+    database: Database,
+  ) {
     this.free = exactLimiter(database, {
       name: 'password',
       points: FREE_ATTEMPTS - 1,
@@ -53,8 +52,6 @@ export class PasswordAttempts {
       points: 1,
       durationSeconds: DAY_SECONDS,
     });
-    const key = hkdfSync('sha256', auth.jwtSecret, '', 'password-attempts', KEY_BYTES);
-    this.key = new Uint8Array(key);
   }
 
   /**
@@ -81,9 +78,8 @@ export class PasswordAttempts {
     await Promise.all([this.free, this.pause, this.pauses].map((limiter) => limiter.delete(key)));
   }
 
-  /** Keyed, so that the table tells nobody who tries an address against it. */
   private keyOf({ account, knownPlace = '' }: Attempted): string {
-    return createHmac('sha256', this.key).update(`${account}\n${knownPlace}`).digest('base64url');
+    return this.limitKeys.of(account, knownPlace);
   }
 }
 
