@@ -1,8 +1,9 @@
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
-import type { AuthResult, Problem } from '@rind/contracts';
+import type { AuthResult, MfaRequired, Problem } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { IdentitiesRepository } from '../../src/auth/oauth/identities.repository.js';
 import { UsersService } from '../../src/users/users.service.js';
+import { Authenticator } from '../support/authenticator.js';
 import { IdentityProvider, type Visitor } from '../support/identity-provider.js';
 import { settle } from '../support/notices.js';
 import { newApp, newVisitor, type OAuthApp } from '../support/oauth-app.js';
@@ -504,6 +505,101 @@ describe('signing in with an id token', () => {
       status: 403,
       body: { code: 'account_deactivated' },
     });
+  });
+});
+
+describe('an account with a second factor', () => {
+  type Answer = AuthResult & MfaRequired & Problem;
+
+  const claims = {
+    aud: NATIVE_ID,
+    nonce: createHash('sha256').update('a nonce of some length').digest('hex'),
+  };
+
+  const post = (path: string, body: object, headers: Record<string, string> = {}) =>
+    rind.request<Answer>('POST', path, { body, headers });
+
+  const ways = [
+    {
+      way: 'with a browser',
+      arrive: async (visitor: Visitor, headers?: Record<string, string>) => {
+        const app = newApp();
+        const code = (await browse(app, visitor)).get('code');
+        return post('/auth/oauth/exchange', { code, codeVerifier: app.codeVerifier }, headers);
+      },
+    },
+    {
+      way: 'with an id token',
+      arrive: (visitor: Visitor, headers?: Record<string, string>) => {
+        google.visitor = visitor;
+        const body = { idToken: google.idToken(claims), nonce: 'a nonce of some length' };
+        return post('/auth/oauth/google/token', body, headers);
+      },
+    },
+  ];
+
+  async function enrol() {
+    const owner = await rind.signUp();
+    const authenticator = await Authenticator.enrol(rind, owner);
+    return { owner, authenticator, visitor: newVisitor({ email: owner.user.email }) };
+  }
+
+  async function countSessions(userId: string): Promise<number> {
+    const { rows } = await rind.sql.query('SELECT FROM sessions WHERE user_id = $1', [userId]);
+    return rows.length;
+  }
+
+  test.each(ways)('asks for it $way, and gives out nothing before', async ({ arrive }) => {
+    const { owner, authenticator, visitor } = await enrol();
+    const { status, headers, body } = await arrive(visitor);
+    expect([status, body]).toEqual([
+      200,
+      { mfaRequired: true, mfaToken: expect.any(String), methods: ['totp', 'recovery_code'] },
+    ]);
+    expect(headers.getSetCookie()).toEqual([]);
+    expect(await countSessions(owner.id)).toBe(1);
+    const { mfaToken } = body;
+    const wrong = await post('/auth/mfa/verify', { mfaToken, code: authenticator.wrongCode() });
+    expect([wrong.status, wrong.body.code]).toEqual([403, 'mfa_code_invalid']);
+    const code = await authenticator.freshCode();
+    const right = await post('/auth/mfa/verify', { mfaToken, code });
+    expect([right.status, right.body.user.id]).toEqual([200, owner.id]);
+    expect((await getMe(right.body)).status).toBe(200);
+    const { rows } = await rind.sql.query(
+      `SELECT reason, detail FROM audit_events WHERE user_id = $1 AND action = 'signed_in' ORDER BY id DESC LIMIT 1`,
+      [owner.id],
+    );
+    expect(rows).toEqual([{ reason: 'oauth:google', detail: { factor: 'totp' } }]);
+  });
+
+  test.each(ways)('gives no cookies $way either', async ({ arrive }) => {
+    const { headers, body } = await arrive((await enrol()).visitor, {
+      'x-token-transport': 'cookie',
+    });
+    expect([body.mfaRequired, headers.getSetCookie()]).toEqual([true, []]);
+  });
+
+  test.each(ways)('has a token $way that is of no use for anything else', async ({ arrive }) => {
+    const { owner, visitor } = await enrol();
+    const { mfaToken } = (await arrive(visitor)).body;
+    const { codeVerifier } = newApp();
+    const answers = await Promise.all([
+      rind.request('GET', '/users/me', { token: mfaToken }),
+      rind.request('GET', '/users/me', { headers: { cookie: `__Host-rind_access=${mfaToken}` } }),
+      post('/auth/refresh', { refreshToken: mfaToken }),
+      post('/auth/oauth/exchange', { code: mfaToken, codeVerifier }),
+      post('/auth/password/reset', { token: mfaToken, password: 'a brand new password' }),
+      post('/auth/email/verify', { token: mfaToken }),
+    ]);
+    expect(answers.map(({ status, body }) => [status, body.code])).toEqual([
+      [401, 'unauthenticated'],
+      [401, 'unauthenticated'],
+      [401, 'refresh_token_invalid'],
+      [401, 'oauth_code_invalid'],
+      [422, 'mail_token_invalid'],
+      [422, 'mail_token_invalid'],
+    ]);
+    expect(await countSessions(owner.id)).toBe(1);
   });
 });
 
