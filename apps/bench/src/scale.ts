@@ -20,7 +20,7 @@ export interface Scale {
   readonly largePush: number;
   /** What a crowded database has beside the account that is measured. */
   readonly crowd: { readonly foreignRows: number; readonly tombstones: number };
-  /** Refused sign-ins with known addresses, and as many with unknown ones. */
+  /** Of each question about known addresses, and as many about unknown ones. */
   readonly addressSamples: number;
   readonly rounds: number;
   /** Before the clock starts: what a contestant compiles and caches on the way. */

@@ -50,8 +50,8 @@ export class Stand {
     return createDatabase(this.serverUrl, this.teardown);
   }
 
-  startApi(database: BenchDatabase): Promise<ServerProcess> {
-    return this.startApiFrom(API_ENTRY, database);
+  startApi(database: BenchDatabase, settings: Record<string, string> = {}): Promise<ServerProcess> {
+    return this.startApiFrom(API_ENTRY, database, settings);
   }
 
   startApiWithProbes(database: BenchDatabase): Promise<ServerProcess> {
@@ -70,11 +70,15 @@ export class Stand {
     return startServerProcess(options, this.teardown);
   }
 
-  private startApiFrom(entry: string, database: BenchDatabase): Promise<ServerProcess> {
+  private startApiFrom(
+    entry: string,
+    database: BenchDatabase,
+    settings: Record<string, string> = {},
+  ): Promise<ServerProcess> {
     const options = {
       name: 'The API',
       entry,
-      env: { ...this.secrets(database), ...API_SETTINGS },
+      env: { ...this.secrets(database), ...API_SETTINGS, ...settings },
       readyPath: '/api/v1/health/ready',
     };
     return startServerProcess(options, this.teardown);
