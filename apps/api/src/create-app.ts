@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
+import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -34,11 +35,12 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 export async function createApp(
   config: Config,
   tables: readonly SyncTable[] = syncTables,
+  logger: LoggerService = new JsonLogger(config),
 ): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.register(config, tables),
     createAdapter(config),
-    { logger: new JsonLogger(config), bodyParser: false, abortOnError: false },
+    { logger, bodyParser: false, abortOnError: false },
   );
   app.setGlobalPrefix(GLOBAL_PREFIX, { exclude: [METRICS_PATH] });
   // Exits with 0 after a signal, when everything has been closed.

@@ -5,26 +5,11 @@ import { Secret } from 'otpauth';
 import pg from 'pg';
 import { ApiProcess } from '../support/api-process.js';
 import { appOf } from '../support/authenticator.js';
+import { spellings } from '../support/secret-finder.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
 /** Something that is told apart from all other text, even in part. */
 const newSecret = (name: string) => `${name}-${randomBytes(18).toString('hex')}`;
-
-/**
- * The ways in which a secret could be written down. Where it stands behind other bytes, its base64
- * differs; those are not searched for.
- */
-function spellings(secret: string | Buffer): string[] {
-  const bytes = Buffer.from(secret);
-  const text = bytes.toString('utf8');
-  return [
-    ...(typeof secret === 'string' ? [text, encodeURIComponent(text)] : []),
-    bytes.toString('hex'),
-    // Without the end, whose letter depends on what follows.
-    bytes.toString('base64').slice(0, -4),
-    bytes.toString('base64url').slice(0, -4),
-  ];
-}
 
 describe('secrets are written down nowhere', () => {
   const secrets = new Map<string, string | Buffer>();

@@ -13,6 +13,7 @@ import {
 import { ApiProcess } from '../support/api-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import type { Account } from '../support/test-app.js';
+import { witness } from '../support/witness.js';
 import { installDatabaseClock } from './database-clock.js';
 import { CLOCK_OFFSETS_MS, type Deployment, type Interruption, QUIET } from './deployment.js';
 
@@ -52,7 +53,11 @@ export async function deployProcesses(): Promise<Deployment> {
       await Promise.all(instances.map((instance) => instance.stop()));
       await sql.end();
       await wire.close();
-      await server.stop();
+      try {
+        await witness.search(server.url);
+      } finally {
+        await server.stop();
+      }
     },
   };
 }

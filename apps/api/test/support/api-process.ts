@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { dataDirectoryOf } from './test-database.js';
+import { witness } from './witness.js';
 
 const START_TIMEOUT_MS = 15_000;
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
@@ -46,6 +47,8 @@ export class ApiProcess {
       },
     );
     const api = new ApiProcess(`http://127.0.0.1:${port}/api/v1`, child);
+    witness.seeEnvironment(environment);
+    witness.hearOutput(() => api.output);
     try {
       await api.untilReady();
     } catch (error) {

@@ -9,6 +9,7 @@ import {
   startEmbeddedPostgres,
 } from '../../../../scripts/embedded-postgres.ts';
 import { databaseUrl, type TestDatabase } from './test-database.js';
+import { witness } from './witness.js';
 
 /** A node of an executed plan, as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
 export interface PlanNode {
@@ -66,7 +67,7 @@ export class ExplainingServer {
     await client.query(`ALTER DATABASE plans_${this.databases} SET plan_cache_mode = ${mode}`);
     await client.end();
     // It goes with its server.
-    return { url, drop: async () => undefined };
+    return { url, drop: () => witness.search(url) };
   }
 
   async stop(): Promise<void> {

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
 import { dropDatabase } from '../../../../prisma/migrate/drop-database.ts';
 import { startEmbeddedPostgres } from '../../../../scripts/embedded-postgres.ts';
-import { TEST_SERVER_VARIABLE, type TestServer, databaseUrl } from './test-database.ts';
+import {
+  ANSWERS_VARIABLE,
+  TEST_SERVER_VARIABLE,
+  type TestServer,
+  databaseUrl,
+} from './test-database.ts';
 
 declare global {
   /** Set by the global setup for the global teardown, which Jest loads as a module of its own. */
@@ -26,8 +31,13 @@ export default async function globalSetup(): Promise<void> {
       await run.end();
       await stop();
     };
-    await deployMigrations({ databaseUrl: databaseUrl(url, run.server.template) });
+    const template = databaseUrl(url, run.server.template);
+    await deployMigrations({ databaseUrl: template });
+    await recordJobs(template);
     process.env[TEST_SERVER_VARIABLE] = JSON.stringify(run.server);
+    const answers = path.join(tmpdir(), `${run.server.namePrefix}answers`);
+    await writeFile(answers, '');
+    process.env[ANSWERS_VARIABLE] = answers;
   } catch (error) {
     // Jest calls no teardown after a setup that failed.
     await globalThis.stopTestServer();
@@ -49,6 +59,20 @@ async function startServer(): Promise<{ url: string; stop: () => Promise<void> }
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** A job that is done leaves no trace, and its payload stood in a table all the same: keeps a copy. */
+async function recordJobs(template: string): Promise<void> {
+  const client = new pg.Client({ connectionString: template });
+  await client.connect();
+  await client.query(`
+    CREATE SCHEMA test_record;
+    CREATE TABLE test_record.jobs (job jsonb);
+    CREATE FUNCTION test_record.keep() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO test_record.jobs VALUES (to_jsonb(NEW)); RETURN NULL; END $$;
+    CREATE TRIGGER test_record AFTER INSERT OR UPDATE ON graphile_worker._private_jobs
+      FOR EACH ROW EXECUTE FUNCTION test_record.keep()`);
+  await client.end();
 }
 
 const NAME = /^rind_test_([0-9a-f]{8})_/;

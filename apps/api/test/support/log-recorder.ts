@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { JsonLogger } from '../../src/platform/logging/json-logger.js';
+import { witness } from './witness.js';
 
 /** One line of the log, as it would have been printed. */
 export type LogLine = Record<string, unknown> & { level: string; msg?: string };
@@ -9,7 +10,10 @@ export class LogRecorder {
   readonly lines: LogLine[] = [];
 
   constructor() {
-    const write = (line: string) => void this.lines.push(JSON.parse(line) as LogLine);
+    const write = (line: string) => {
+      witness.hear(line);
+      this.lines.push(JSON.parse(line) as LogLine);
+    };
     Logger.overrideLogger(new JsonLogger({ logLevel: 'info' }, { write }));
   }
 

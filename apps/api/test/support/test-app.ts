@@ -8,6 +8,7 @@ import { firstTables } from './first-tables.js';
 import { untilJobsDone } from './jobs.js';
 import { Outbox, type SentMail } from './outbox.js';
 import { createTestDatabase, dataDirectoryOf, type TestDatabase } from './test-database.js';
+import { witness } from './witness.js';
 
 /** Settings of most tests: quiet, and limits that no test reaches by accident. */
 const environment = {
@@ -60,15 +61,16 @@ export class TestApp {
   }: TestAppOptions = {}): Promise<TestApp> {
     const ownDatabase = database ?? (await createTestDatabase());
     await createTables(ownDatabase.url, tables);
-    const app = await createApp(
-      loadConfig({
-        ...environment,
-        DATABASE_URL: ownDatabase.url,
-        RIND_DATA_DIR: dataDirectoryOf(ownDatabase.url),
-        ...env,
-      }),
-      tables,
-    );
+    const settings = {
+      ...environment,
+      DATABASE_URL: ownDatabase.url,
+      RIND_DATA_DIR: dataDirectoryOf(ownDatabase.url),
+      ...env,
+    };
+    const config = loadConfig(settings);
+    const app = await createApp(config, tables, witness.logger(config));
+    witness.seeEnvironment(settings);
+    witness.seeTraffic(app);
     await app.listen(0, '127.0.0.1');
     const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
     const api = new RindApi({ client: createClient({ baseUrl: url }) });
@@ -81,6 +83,7 @@ export class TestApp {
   async stop(): Promise<void> {
     await this.app.close();
     await this.sql.end();
+    witness.tellProblems();
     if (this.ownsDatabase) await this.database.drop();
   }
 

@@ -12,6 +12,9 @@ const POLL_MS = 10;
 /** Where global-setup.ts tells the workers what it made. */
 export const TEST_SERVER_VARIABLE = 'RIND_TEST_SERVER';
 
+/** Where it tells them to write down, one a line, which route answered with which problem. */
+export const ANSWERS_VARIABLE = 'RIND_TEST_ANSWERS';
+
 /** What all databases of one test run share. */
 export interface TestServer {
   /** A role that may create databases, connected to any of them. */
@@ -32,6 +35,14 @@ export interface TestDatabaseOptions {
   migrated?: boolean;
 }
 
+type DropListener = (url: string) => Promise<void>;
+const dropListeners: DropListener[] = [];
+
+/** Is called for each database of this test file before it is gone. */
+export function onDrop(listener: DropListener): void {
+  dropListeners.push(listener);
+}
+
 /** A database for one test file: a copy of the migrated template, in about 20 ms. Drop it at the end. */
 export async function createTestDatabase({
   migrated = true,
@@ -45,11 +56,16 @@ export async function createTestDatabase({
       `CREATE DATABASE ${pg.escapeIdentifier(name)} TEMPLATE ${source} STRATEGY FILE_COPY`,
     ),
   );
+  const ownUrl = databaseUrl(url, name);
   return {
-    url: databaseUrl(url, name),
+    url: ownUrl,
     drop: async () => {
-      await withClient(url, (client) => dropWhenClosed(client, name));
-      await rm(dataDirectory(name), { recursive: true, force: true });
+      try {
+        for (const listener of dropListeners) await listener(ownUrl);
+      } finally {
+        await withClient(url, (client) => dropWhenClosed(client, name));
+        await rm(dataDirectory(name), { recursive: true, force: true });
+      }
     },
   };
 }
