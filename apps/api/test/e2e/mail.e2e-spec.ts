@@ -482,6 +482,27 @@ describe('Changing the address', () => {
   const confirm = (account: Account, token: string) =>
     post('/users/me/email/confirm', { token }, account);
 
+  test('needs the password, or a sign-in of the last minutes', async () => {
+    const account = await verified();
+    await rind.sql.query(
+      `UPDATE sessions SET created_at = now() - interval '11 minutes' WHERE user_id = $1`,
+      [account.id],
+    );
+    const email = newEmail();
+    for (const [password, code] of [
+      [undefined, 'reauthentication_required'],
+      ['not the password', 'reauthentication_failed'],
+    ]) {
+      expect(await post('/users/me/email', { email, password }, account)).toMatchObject({
+        status: 403,
+        body: { code },
+      });
+    }
+    expect(await rind.mailsTo(email)).toEqual([]);
+    const right = { email, password: account.password };
+    expect((await post('/users/me/email', right, account)).status).toBe(202);
+  });
+
   test('is confirmed from the new one and announced to the old one', async () => {
     const account = await verified();
     const { email, token } = await askForEmail(account);

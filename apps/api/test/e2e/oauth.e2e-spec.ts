@@ -497,6 +497,14 @@ describe('signing in with an id token', () => {
     });
   });
 
+  test('makes no account without an address', async () => {
+    google.visitor = { sub: randomUUID() };
+    expect(await signInWith(google.idToken(claims))).toMatchObject({
+      status: 403,
+      body: { code: 'oauth_email_missing' },
+    });
+  });
+
   test('refuses a deactivated account, and says so', async () => {
     google.visitor = newVisitor();
     const { body } = await signInWith(google.idToken(claims));
