@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AuditAction, AuditEvent, ListAuditEventsQuery, Page } from '@rind/contracts';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import { toPage } from '../platform/http/page-cursor.js';
+import { AuditMetrics } from './audit-metrics.js';
 import { toAuditEvent } from './audit.mapper.js';
 import { AuditRepository } from './audit.repository.js';
 
@@ -23,11 +24,15 @@ type Origin = ClientInfo | null;
 /** Keeps what happens to accounts, for those who have to find out what happened to one. */
 @Injectable()
 export class AuditService {
-  constructor(private readonly events: AuditRepository) {}
+  constructor(
+    private readonly events: AuditRepository,
+    private readonly metrics: AuditMetrics,
+  ) {}
 
   /** Joins a current transaction, so that an event is kept exactly when what it tells of is. */
   async record(event: NewAuditEvent, origin: Origin): Promise<void> {
     await this.events.create(event, origin);
+    this.metrics.count(event);
   }
 
   /** Newest first. */

@@ -53,6 +53,7 @@ import { PasswordAttempts } from './password-attempts.js';
 import { PrincipalCache } from './principal-cache.js';
 import { PrincipalsService } from './principals.service.js';
 import { ReauthenticationService } from './reauthentication.service.js';
+import { RefreshMetrics } from './refresh-metrics.js';
 import { RefreshTokens } from './refresh-tokens.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionsController } from './sessions.controller.js';
@@ -119,6 +120,7 @@ import { SocketSignIn } from './socket-sign-in.js';
     PrincipalCache,
     PrincipalsService,
     ReauthenticationService,
+    RefreshMetrics,
     RefreshTokens,
     SecondFactorService,
     SessionEnds,

@@ -10,6 +10,7 @@ import { addressKey } from '../platform/http/client-address.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
+import { RefreshMetrics } from './refresh-metrics.js';
 import { RefreshTokens, type ParsedRefreshToken } from './refresh-tokens.js';
 import { type SessionEndReason, SessionEnds } from './session-ends.js';
 import { toSession } from './sessions.mapper.js';
@@ -62,6 +63,7 @@ export class SessionsService {
     private readonly refreshTokens: RefreshTokens,
     private readonly rateLimits: RateLimits,
     private readonly ends: SessionEnds,
+    private readonly metrics: RefreshMetrics,
   ) {}
 
   /**
@@ -232,24 +234,26 @@ export class SessionsService {
     if (counter >= session.refreshCounter) {
       const next = { counter: counter + 1, keyId: this.refreshTokens.currentKeyId };
       const rotated = await this.sessions.rotate({ seen: session, ...next }, this.lifetime, client);
-      return (
-        rotated &&
-        this.opened({
-          ...session,
-          ...rotated,
-          refreshCounter: next.counter,
-          refreshKeyId: next.keyId,
-        })
-      );
+      if (!rotated) return null;
+      this.metrics.count('rotated');
+      return this.opened({
+        ...session,
+        ...rotated,
+        refreshCounter: next.counter,
+        refreshKeyId: next.keyId,
+      });
     }
-    if (counter === session.refreshCounter - 1 && this.mayRepeat(session))
+    if (counter === session.refreshCounter - 1 && this.mayRepeat(session)) {
+      this.metrics.count('repeated');
       return this.opened(session);
+    }
     // Committed before the refusal is thrown, which would roll it back.
     const { userId } = session;
     const ended = await this.ends.end({ userId, reason: 'reuse', client }, () =>
       this.sessions.deleteAsSeen(session),
     );
     if (ended === 0) return null;
+    this.metrics.count('reused');
     this.logger.warn(
       { sessionId: session.id, userId },
       'A refresh token was reused: session ended',

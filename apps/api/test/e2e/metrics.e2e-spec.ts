@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
+import type { AuthResult, MfaRequired, Problem } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SpoolLimits } from '../../src/platform/spool/spools.js';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
+import { Authenticator } from '../support/authenticator.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { SyncSession } from '../support/sync-session.js';
-import { TestApp } from '../support/test-app.js';
+import { type Account, TestApp } from '../support/test-app.js';
 
 const METRICS_TOKEN = 'the-token+of/this.test~01==';
 
@@ -20,26 +23,27 @@ describe('metrics', () => {
   const get = (authorization?: string, { url } = rind) =>
     fetch(`${url}/metrics`, { ...(authorization && { headers: { authorization } }) });
 
-  /** All that is counted of sync, by name and labels as they are written. */
+  /** All of our own, by name and labels as they are written. */
   async function read(instance = rind): Promise<Map<string, number>> {
     const text = await (await get(`Bearer ${METRICS_TOKEN}`, instance)).text();
     return new Map(
-      Array.from(text.matchAll(/^(rind_sync_\S+) (\d+)$/gm), ([, name, value]) => [
-        name!.replace('rind_sync_', ''),
+      Array.from(text.matchAll(/^rind_(\S+) (\d+)$/gm), ([, name, value]) => [
+        name!,
         Number(value),
       ]),
     );
   }
 
-  /** What is counted while the work is done. */
-  async function counted(work: () => Promise<unknown>, instance = rind) {
+  /** What is counted under names that begin so, by default of sync, while the work is done. */
+  async function counted(work: () => Promise<unknown>, instance = rind, names = /^sync_/) {
     const before = await read(instance);
     await work();
     const after = [...(await read(instance))];
     return Object.fromEntries(
       after
         .map(([name, value]) => [name, value - (before.get(name) ?? 0)] as const)
-        .filter(([, difference]) => difference > 0),
+        .filter(([name, difference]) => names.test(name) && difference > 0)
+        .map(([name, difference]) => [name.replace('sync_', ''), difference]),
     );
   }
 
@@ -181,6 +185,119 @@ describe('metrics', () => {
         'pushes_total{outcome="sync_content_refused"}': 1,
         'repairs_total{code="wrong_type"}': 1,
       });
+    });
+  });
+
+  describe('of accounts', () => {
+    let open: TestApp;
+
+    beforeAll(async () => {
+      open = await TestApp.start({
+        database: rind.database,
+        env: { METRICS_TOKEN, LOG_LEVEL: 'fatal', RATE_LIMIT_AUTH_PER_MINUTE: '40' },
+      });
+    });
+    afterAll(() => open.stop());
+
+    // Mails are sent, and counted, at any time.
+    const names = /^(audit_events|second_factors|refreshes|problems|rate_limit_refusals)_total/;
+    const count = (work: () => Promise<unknown>) => counted(work, open, names);
+    const login = (email: string, password: string, device?: object) =>
+      open.request<AuthResult & MfaRequired>('POST', '/auth/login', {
+        body: { email, password, device },
+      });
+    const refresh = (refreshToken: string) =>
+      open.request<AuthResult>('POST', '/auth/refresh', { body: { refreshToken } });
+    const newPerson = () => ({ email: `${randomUUID()}@example.com`, password: 'a new password' });
+    const register = (person: object) =>
+      open.request<AuthResult & Problem>('POST', '/auth/register', {
+        body: { ...person, displayName: 'Ada' },
+      });
+
+    test('tell registrations, sign-ins and refusals', async () => {
+      const person = newPerson();
+      expect(await count(() => register(person))).toEqual({
+        'audit_events_total{action="registered",reason="none"}': 1,
+        'audit_events_total{action="signed_in",reason="password"}': 1,
+      });
+      expect(await count(() => register(person))).toEqual({
+        'problems_total{code="email_already_used"}': 1,
+      });
+      expect(await count(() => login(person.email, person.password))).toEqual({
+        'audit_events_total{action="signed_in",reason="password"}': 1,
+      });
+      const refused = {
+        'audit_events_total{action="sign_in_refused",reason="invalid_credentials"}': 1,
+        'problems_total{code="invalid_credentials"}': 1,
+      };
+      expect(await count(() => login(person.email, 'not the password'))).toEqual(refused);
+      expect(await count(() => login(newPerson().email, 'whatever it is'))).toEqual(refused);
+    });
+
+    test('tell second factors', async () => {
+      const { body } = await register(newPerson());
+      const account = { ...body, id: body.user.id } as unknown as Account;
+      const { recoveryCodes } = await Authenticator.enrol(open, account);
+      const { mfaToken } = (await login(body.user.email, 'a new password')).body;
+      const verify = (code: string) =>
+        open.request('POST', '/auth/mfa/verify', { body: { mfaToken, code } });
+      expect(await count(() => verify('not a code at all'))).toMatchObject({
+        'audit_events_total{action="sign_in_refused",reason="mfa_code_invalid"}': 1,
+      });
+      expect(await count(() => verify(recoveryCodes[0]!))).toEqual({
+        'audit_events_total{action="signed_in",reason="password"}': 1,
+        'second_factors_total{factor="recovery_code"}': 1,
+      });
+    });
+
+    test('tell refreshes, and how sessions end', async () => {
+      const { body: first } = await register(newPerson());
+      let second: AuthResult | undefined;
+      const rotated = await count(async () => {
+        second = (await refresh(first.refreshToken!)).body;
+      });
+      expect(rotated).toEqual({ 'refreshes_total{outcome="rotated"}': 1 });
+      expect(await count(() => refresh(first.refreshToken!))).toEqual({
+        'refreshes_total{outcome="repeated"}': 1,
+      });
+      await refresh(second!.refreshToken!);
+      expect(await count(() => refresh(first.refreshToken!))).toEqual({
+        'refreshes_total{outcome="reused"}': 1,
+        'audit_events_total{action="session_ended",reason="reuse"}': 1,
+        'problems_total{code="refresh_token_reused"}': 1,
+      });
+      const { body: other } = await register(newPerson());
+      const token = other.accessToken!;
+      expect(await count(() => open.request('POST', '/auth/logout', { token }))).toEqual({
+        'audit_events_total{action="session_ended",reason="logout"}': 1,
+      });
+    });
+
+    test('tell stale tokens and foreign origins', async () => {
+      const stale = { token: 'x'.repeat(60) };
+      expect(
+        await count(() => open.request('POST', '/auth/email/verify', { body: stale })),
+      ).toEqual({ 'problems_total{code="mail_token_invalid"}': 1 });
+      const headers = { cookie: '__Host-rind_access=x', origin: 'https://evil.example' };
+      expect(await count(() => open.request('POST', '/auth/logout', { headers }))).toEqual({
+        'problems_total{code="cross_origin_refused"}': 1,
+      });
+    });
+
+    test('tell which budget was used up', async () => {
+      const attempt = () => login(newPerson().email, 'not the password');
+      while ((await attempt()).status !== 429);
+      expect(await count(attempt)).toEqual({
+        'problems_total{code="rate_limited"}': 1,
+        'rate_limit_refusals_total{budget="auth"}': 1,
+      });
+    });
+
+    test('nothing that somebody typed is a label', async () => {
+      const typed = `typed-${randomUUID()}`;
+      await login(`${typed}@example.com`, 'not the password', { id: randomUUID(), name: typed });
+      await open.request('GET', `/auth/oauth/${typed}/callback?error=${typed}`);
+      expect([...(await read(open)).keys()].join()).not.toContain(typed);
     });
   });
 });

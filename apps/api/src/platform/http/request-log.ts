@@ -1,19 +1,33 @@
 import { Injectable, Logger } from '@nestjs/common';
+import type { ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Counter } from 'prom-client';
+import { Metrics } from '../metrics/metrics.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** What its line in the log says beyond what is known of every request; read when the answer is out. */
-    logged?: object;
+    logged?: Readonly<Record<string, unknown>> & { readonly problem?: ErrorCode };
   }
 }
 
-/** One line for each answered request. The query is left out: what it carries may be secret. */
+/** One line for each answered request, and a count of those that were refused. The query is left out: what it carries may be secret. */
 @Injectable()
 export class RequestLog {
   private readonly logger = new Logger('Requests');
+  private readonly problems: Counter<'code'>;
+
+  constructor(metrics: Metrics) {
+    this.problems = metrics.counter({
+      name: 'rind_problems_total',
+      help: 'Requests that were answered with a problem, by its code',
+      labelNames: ['code'],
+    });
+  }
 
   write(request: FastifyRequest, reply: FastifyReply): void {
+    const code = request.logged?.problem;
+    if (code) this.problems.inc({ code });
     this.logger.log(
       {
         requestId: request.id,

@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import type { Counter } from 'prom-client';
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Config } from '../../config/config.js';
 import { InjectConfig } from '../../config/config.module.js';
 import { Database } from '../../database/database.js';
+import { Metrics } from '../../metrics/metrics.js';
 import { exactLimiter } from './exact-limiter.js';
 
 const WINDOW_SECONDS = 60;
@@ -32,8 +34,14 @@ export interface RateLimitState {
 @Injectable()
 export class RateLimits {
   private readonly limiters: Readonly<Record<Budget, RateLimiterAbstract | null>>;
+  private readonly refusals: Counter<'budget'>;
 
-  constructor(@InjectConfig() config: Config, database: Database) {
+  constructor(@InjectConfig() config: Config, database: Database, metrics: Metrics) {
+    this.refusals = metrics.counter({
+      name: 'rind_rate_limit_refusals_total',
+      help: 'Requests, mails and codes beyond a budget',
+      labelNames: ['budget'],
+    });
     const { anonymousPerMinute, userPerMinute, syncPerMinute, authPerMinute } = config.rateLimits;
     this.limiters = {
       anonymous: inMemory('anonymous', anonymousPerMinute),
@@ -68,8 +76,9 @@ export class RateLimits {
     try {
       return stateOf(budget, limiter, await limiter.consume(key), false);
     } catch (refusal) {
-      if (refusal instanceof RateLimiterRes) return stateOf(budget, limiter, refusal, true);
-      throw refusal;
+      if (!(refusal instanceof RateLimiterRes)) throw refusal;
+      this.refusals.inc({ budget });
+      return stateOf(budget, limiter, refusal, true);
     }
   }
 
