@@ -11,18 +11,24 @@ export async function untilLive({ app }: TestApp): Promise<void> {
 
 /**
  * Resolves when everything that was announced up to now has arrived at an instance: notices keep
- * their order. Without it, an answer may still come from the principal cache for a moment.
+ * their order. Without it, an answer may still come from the principal cache for a moment. A loss of
+ * the listening connection, as on a machine that is too busy, empties that cache, and will do as well.
  */
 export async function settle(instance: TestApp): Promise<void> {
   await untilLive(instance);
   const mark = `session:${randomUUID()}`;
   const notices = instance.app.get(Notices);
   const arrived = new Promise<void>((resolve) => {
-    notices.on('notice', function isMark(_channel, payload) {
-      if (payload !== mark) return;
+    const settled = () => {
       notices.off('notice', isMark);
+      notices.off('gap', settled);
       resolve();
-    });
+    };
+    const isMark = (_channel: string, payload: string) => {
+      if (payload === mark) settled();
+    };
+    notices.on('notice', isMark);
+    notices.on('gap', settled);
   });
   await instance.sql.query(`SELECT pg_notify('rind_principal', $1)`, [mark]);
   await arrived;
