@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { request } from 'node:http';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { AccountExport, type Problem } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -12,7 +14,11 @@ import { untilJobsDone } from '../support/jobs.js';
 import { settle, untilLive } from '../support/notices.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import {
+  createTestDatabase,
+  dataDirectoryOf,
+  type TestDatabase,
+} from '../support/test-database.js';
 
 let database: TestDatabase;
 let rind: TestApp;
@@ -271,6 +277,8 @@ describe('the deletion of an account', () => {
     }
     await add('mail_link', { tokenId: mailId });
     await remove(account);
+    // The goodbye.
+    await untilJobsDone(rind.sql);
     const { rows } = await rind.sql.query<{ userId: string | null }>(
       `DELETE FROM graphile_worker._private_jobs RETURNING payload->>'userId' AS "userId"`,
     );
@@ -279,6 +287,26 @@ describe('the deletion of an account', () => {
       JSON.stringify({ tokenId: mailId }),
     ]);
     await untilJobsDone(rind.sql);
+  });
+
+  test('says goodbye, and takes the other mails to the user out of the outbox', async () => {
+    const [account, neighbour] = [await rind.signUp(), await rind.signUp()];
+    await rind.sql.query(`UPDATE users SET language = 'de' WHERE id = $1`, [account.id]);
+    const kinds = async ({ user: { email } }: Account) =>
+      (await rind.mailsTo(email)).map(({ kind, language }) => `${kind} ${language}`);
+    expect(await kinds(account)).toEqual(['verify_email en']);
+    await remove(account, { password: account.password });
+    expect(await kinds(account)).toEqual(['account_deleted de']);
+    expect(await kinds(neighbour)).toEqual(['verify_email en']);
+    const outbox = path.join(dataDirectoryOf(rind.database.url), 'outbox');
+    const files = await readdir(outbox);
+    expect(files.filter((file) => file.endsWith('.html'))).toHaveLength(
+      files.filter((file) => file.endsWith('.json')).length,
+    );
+    const { rows } = await rind.sql.query(
+      `SELECT FROM graphile_worker.jobs WHERE task_identifier = 'mail_goodbye'`,
+    );
+    expect(rows).toEqual([]);
   });
 
   test('clears the cookies of a browser', async () => {

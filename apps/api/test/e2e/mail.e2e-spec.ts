@@ -151,6 +151,8 @@ describe('Verifying an address', () => {
     expect((await login(squatter.user.email, squatter.password)).body.code).toBe(
       'invalid_credentials',
     );
+    // Also out of the outbox; and no goodbye to somebody who never came.
+    expect(await rind.mailsTo(squatter.user.email)).toEqual([]);
     const owner = await rind.signUp();
     const other = await tokenOf('verify_email', owner.user.email);
     await rind.sql.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.id]);
@@ -242,9 +244,17 @@ describe('A token', () => {
     expect(status).toBe(204);
   });
 
-  test('and nothing of it is in the database', async () => {
+  test('and nothing of it is in the database, nor in the queue while its mail waits', async () => {
     const account = await verified();
     const tokens = [await forgot(account), (await askForEmail(account)).token];
+    const send = jest.spyOn(rind.app.get(Mailer), 'send').mockRejectedValue(new Error('not now'));
+    for (const route of ['/auth/password/forgot', '/auth/email/resend'])
+      await post(route, { email: (await rind.signUp()).user.email });
+    await untilJobsDone(rind.sql);
+    const waiting = send.mock.calls.map(([{ link }]) => new URL(link!).searchParams.get('token')!);
+    expect(waiting).toHaveLength(4);
+    tokens.push(...waiting);
+    send.mockRestore();
     const { rows: tables } = await rind.sql.query<{ name: string }>(
       `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
@@ -256,6 +266,8 @@ describe('A token', () => {
     });
     const dump = (await Promise.all(dumps)).join('\n');
     expect(dump).toContain('change_email');
+    expect(dump).toContain('mail_link');
+    expect(dump).toContain('not now');
     for (const token of tokens) {
       const mac = Buffer.from(token, 'base64url').subarray(16);
       expect(dump).not.toContain(token);

@@ -22,6 +22,7 @@ beforeAll(async () => {
       JWT_SECRET: randomUUID(),
       ENCRYPTION_KEY: randomUUID(),
       FRONTEND_URL: 'https://app.example.com',
+      EMAIL_VERIFICATION_REQUIRED: 'false',
       METRICS_TOKEN,
     },
   });
@@ -36,7 +37,7 @@ afterAll(async () => {
 async function register(language = 'en'): Promise<string> {
   const email = `${randomUUID()}@example.com`;
   const body = { email, password: 'a brand new password', displayName: 'Ada', language };
-  expect((await rind.request('POST', '/auth/register', { body })).status).toBe(202);
+  expect((await rind.request('POST', '/auth/register', { body })).status).toBe(201);
   await untilJobsDone(rind.sql);
   return email;
 }
@@ -120,23 +121,53 @@ describe('In production a mail', () => {
     expect(resend.mailsTo(email)).toHaveLength(1);
   });
 
+  test('that says goodbye carries an address, and leaves nothing behind once it is sent', async () => {
+    const { user, accessToken: token, password } = await rind.signUp();
+    await untilJobsDone(rind.sql);
+    resend.meet(refusal(500, 'internal_server_error'));
+    await rind.request('DELETE', '/users/me', { token, body: { password } });
+    await untilJobsDone(rind.sql);
+    expect(await queued()).toMatchObject([{ task: 'mail_goodbye', attempts: 1 }]);
+    await tryAgain();
+    expect(resend.mailsTo(user.email).map(({ subject }) => subject)).toEqual([
+      'Confirm your email address',
+      'Your account was deleted',
+    ]);
+    expect(await queued()).toEqual([]);
+  });
+
+  test('that says goodbye leaves nothing behind when it is refused for good', async () => {
+    const { user, accessToken: token, password } = await rind.signUp();
+    await untilJobsDone(rind.sql);
+    resend.meet(refusal(422, 'validation_error'));
+    await rind.request('DELETE', '/users/me', { token, body: { password } });
+    await untilJobsDone(rind.sql);
+    expect(resend.mailsTo(user.email)).toHaveLength(1);
+    expect(await queued()).toEqual([]);
+    expect(log.find('A job has failed for good').at(-1)).toMatchObject({ job: 'mail_goodbye' });
+  });
+
   test('is counted by kind, and its failures by reason', async () => {
     expect(await counted('rind_mails_sent_total')).toEqual([
-      'rind_mails_sent_total{kind="verify_email"} 3',
+      'rind_mails_sent_total{kind="verify_email"} 5',
+      'rind_mails_sent_total{kind="account_deleted"} 1',
     ]);
     expect(await counted('rind_mail_failures_total')).toEqual([
       'rind_mail_failures_total{kind="verify_email",reason="refused"} 1',
       'rind_mail_failures_total{kind="verify_email",reason="rate_limited"} 1',
       'rind_mail_failures_total{kind="verify_email",reason="unreachable"} 1',
       'rind_mail_failures_total{kind="verify_email",reason="server_error"} 1',
+      'rind_mail_failures_total{kind="account_deleted",reason="server_error"} 1',
+      'rind_mail_failures_total{kind="account_deleted",reason="refused"} 1',
     ]);
     expect(await counted('rind_mail_send_seconds_count')).toEqual([
-      'rind_mail_send_seconds_count{kind="verify_email"} 3',
+      'rind_mail_send_seconds_count{kind="verify_email"} 5',
+      'rind_mail_send_seconds_count{kind="account_deleted"} 1',
     ]);
   });
 
   test('leaves neither key, link nor address in the log', async () => {
-    expect(log.find('Mail sent')).toHaveLength(3);
+    expect(log.find('Mail sent')).toHaveLength(6);
     expect(log.text).toContain('422 validation_error');
     for (const secret of [API_KEY, 'token=', '@example.com'])
       expect(log.text).not.toContain(secret);

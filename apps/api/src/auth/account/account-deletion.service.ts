@@ -5,6 +5,7 @@ import { Database } from '../../platform/database/database.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { UsersService } from '../../users/users.service.js';
+import { AuthMails } from '../mails/auth-mails.service.js';
 import { PrincipalsService } from '../principals.service.js';
 import { ReauthenticationService } from '../reauthentication.service.js';
 
@@ -13,14 +14,15 @@ export class AccountDeletionService {
   constructor(
     private readonly audit: AuditService,
     private readonly database: Database,
+    private readonly mails: AuthMails,
     private readonly principals: PrincipalsService,
     private readonly reauthentication: ReauthenticationService,
     private readonly users: UsersService,
   ) {}
 
   /**
-   * Deletes the account; foreign keys and triggers take all that belongs to it, and announce the end
-   * of its sessions.
+   * Deletes the account, and says goodbye. Foreign keys and triggers take all that belongs to it, and
+   * announce the end of its sessions.
    *
    * @throws DomainError as `ReauthenticationService.require`; `last_admin`; `session_ended` when the
    *   account is gone
@@ -30,10 +32,13 @@ export class AccountDeletionService {
     const { userId } = principal;
     await this.database.transaction(async () => {
       await this.users.lockForDeletion(userId);
+      const { email, language } = await this.users.getRecipient(userId);
       // Before: the deletion takes from it what is personal, as from all earlier events.
       await this.audit.record({ action: 'account_deleted', userId }, client);
       await this.users.delete(userId);
+      await this.mails.sayGoodbye(email, language);
       this.database.afterCommit(() => this.principals.forget(principal));
     });
+    await this.mails.forget(userId);
   }
 }

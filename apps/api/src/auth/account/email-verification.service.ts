@@ -48,12 +48,14 @@ export class EmailVerificationService {
    * @throws DomainError `mail_token_invalid`
    */
   async disown(token: string, client: ClientInfo): Promise<void> {
-    await this.tokens.use(token, 'verify_email', async ({ userId }) => {
+    const deletedId = await this.tokens.use(token, 'verify_email', async ({ userId }) => {
       await this.sessions.endAll(userId, undefined, { client });
       await this.audit.record({ action: 'account_deleted', userId, reason: 'disowned' }, client);
       if (!(await this.users.deleteUnverified(userId))) {
         throw new DomainError('mail_token_invalid');
       }
+      return userId;
     });
+    await this.mails.forget(deletedId);
   }
 }

@@ -56,8 +56,17 @@ const sendToOldAddress: Job<OldAddress> = {
   leavesNoTrace: true,
 };
 
+/** Carries the address, which is nowhere else any more. No `userId`: it outlives what is about the user. */
+const sayGoodbye: Job<{ mailId: string; to: string; language: Language }> = {
+  name: 'mail_goodbye',
+  payload: z.object({ mailId: z.uuid(), to: z.string(), language: Language }),
+  visible: ['mailId', 'language'],
+  leavesNoTrace: true,
+};
+
 interface Envelope<Kind extends MailKind> {
   readonly id: string;
+  readonly userId: string | null;
   readonly kind: Kind;
   readonly to: string;
   readonly language: Language;
@@ -84,8 +93,11 @@ export class AuthMails {
     jobs.handle(sendLink, ({ tokenId }) => this.mailLink(tokenId));
     jobs.handle(requestLink, (request) => this.answerRequest(request));
     jobs.handle(sendNotice, (notice) => this.mailNotice(notice));
-    jobs.handle(sendToOldAddress, ({ mailId: id, to, language }) =>
-      this.mail({ id, kind: 'email_changed', to, language }, {}),
+    jobs.handle(sendToOldAddress, ({ mailId: id, userId = null, ...envelope }) =>
+      this.mail({ id, userId, kind: 'email_changed', ...envelope }, {}),
+    );
+    jobs.handle(sayGoodbye, ({ mailId: id, ...envelope }) =>
+      this.mail({ id, userId: null, kind: 'account_deleted', ...envelope }, {}),
     );
   }
 
@@ -105,6 +117,16 @@ export class AuthMails {
 
   async sendToOldAddress(to: string, language: Language, userId: string): Promise<void> {
     await this.jobs.add(sendToOldAddress, { mailId: uuidv7(), to, language, userId });
+  }
+
+  /** In the transaction that deletes the account. */
+  async sayGoodbye(to: string, language: Language): Promise<void> {
+    await this.jobs.add(sayGoodbye, { mailId: uuidv7(), to, language });
+  }
+
+  /** What is kept of mails to a user whose deletion has committed. */
+  async forget(userId: string): Promise<void> {
+    await this.mailer.forget(userId);
   }
 
   private async issueLink(row: {
@@ -140,7 +162,7 @@ export class AuthMails {
     const owner = kind === 'change_email' ? await this.users.findCredentials(to) : null;
     if (owner) return this.mailNotice({ mailId: id, userId: owner.userId, kind: 'address_in_use' });
     await this.mail(
-      { id, kind, to, language: user.language },
+      { id, userId: row.userId, kind, to, language: user.language },
       { link: this.linkTo(pages[kind], token), disownLink: this.linkTo('disown', token) },
     );
   }
@@ -153,7 +175,7 @@ export class AuthMails {
     const user = await this.users.findRecipient(userId);
     if (!user) return;
     const { email: to, language } = user;
-    await this.mail({ id, kind, to, language }, { link: this.config.frontendUrl });
+    await this.mail({ id, userId, kind, to, language }, { link: this.config.frontendUrl });
   }
 
   private async mail<Kind extends MailKind>(

@@ -5,6 +5,8 @@ import type { MailKind } from '@rind/emails';
 export interface Mail {
   /** Idempotency key: a mail that is sent twice under one id arrives once. */
   readonly id: string;
+  /** With whose account it goes from the outbox; null where it outlives the account. */
+  readonly userId: string | null;
   /** What it is about, for logs, metrics and tests. */
   readonly kind: MailKind;
   readonly to: string;
@@ -24,4 +26,6 @@ export interface Mail {
 /** The way that mails leave. What it throws makes the job try again. */
 export interface MailTransport {
   send(mail: Mail): Promise<void>;
+  /** Removes what is kept here of the mails of a deleted user. */
+  forget(userId: string): Promise<void>;
 }

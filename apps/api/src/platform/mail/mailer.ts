@@ -55,4 +55,9 @@ export class Mailer {
     stop();
     this.sent.inc({ kind });
   }
+
+  /** For the deletion of a user, when that has committed. */
+  async forget(userId: string): Promise<void> {
+    await this.transport.forget(userId);
+  }
 }

@@ -1,4 +1,4 @@
-import { access, mkdir, rename, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Logger } from '@nestjs/common';
 import type { Mail, MailTransport } from './mail-transport.js';
@@ -21,6 +21,25 @@ export class OutboxTransport implements MailTransport {
     await rename(`${last}.part`, last);
     this.logger.log({ kind: envelope.kind, file: `${base}.html`, link }, 'Mail written to outbox');
   }
+
+  async forget(userId: string): Promise<void> {
+    const names = await readdir(this.directory).catch(ignoreMissing(() => []));
+    for (const name of names.filter((file) => file.endsWith('.json'))) {
+      const file = path.join(this.directory, name);
+      // Another process may remove it at the same time.
+      const envelope = await readFile(file, 'utf8').catch(ignoreMissing(() => '{}'));
+      if ((JSON.parse(envelope) as Partial<Mail>).userId !== userId) continue;
+      for (const type of ['json', 'html', 'txt'])
+        await rm(file.replace(/json$/, type), { force: true });
+    }
+  }
+}
+
+function ignoreMissing<T>(replacement: () => T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT') return replacement();
+    throw error;
+  };
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -18,6 +18,7 @@ const newTransport = (settings: { baseUrl?: string; timeoutMs?: number } = {}) =
 
 const newMail = (mail: Partial<Mail> = {}): Mail => ({
   id: uuidv7(),
+  userId: null,
   kind: 'verify_email',
   to: 'ada@example.com',
   language: 'en',

@@ -48,6 +48,9 @@ export class ResendTransport implements MailTransport {
     if (signal.aborted) throw new MailFailure('timeout', 'Resend did not answer in time');
     throw failureOf(error, answered?.['retry-after']);
   }
+
+  /** Keeps nothing here. */
+  async forget(): Promise<void> {}
 }
 
 /** One click is enough (RFC 8058). */
