@@ -24,6 +24,7 @@ export const auditActions = [
   'roles_changed',
   'user_deactivated',
   'user_reactivated',
+  'job_retried',
   'account_exported',
   'account_deleted',
 ] as const;

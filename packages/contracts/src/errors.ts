@@ -201,6 +201,12 @@ export const errorCodes = {
     meaning: 'The account has an authenticator app already.',
     action: 'Remove the old one first, which takes one of its codes or a recovery code.',
   },
+  job_not_failed: {
+    status: 409,
+    title: 'Job has not failed',
+    meaning: 'The job waits for its next attempt, or is being done right now.',
+    action: 'List the failed jobs again; this one needs nothing.',
+  },
   sync_conflict: {
     status: 409,
     title: 'Sync conflict',

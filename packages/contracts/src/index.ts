@@ -6,6 +6,7 @@ export * from './errors.js';
 export * from './health.js';
 export * from './notification-types.js';
 export * from './notifications.js';
+export * from './jobs.js';
 export * from './oauth.js';
 export * from './page.js';
 export * from './preferences.js';

@@ -23,7 +23,7 @@ jobs.handle(effect, async ({ n }) => {
   );
 });
 
-const metrics = new JobMetrics(new Metrics(config), new JobQueue(database));
+const metrics = new JobMetrics(new Metrics(config), new JobQueue(database, jobs));
 const worker = new JobWorker(config, jobs, Object.assign(new JobsTiming(), QUICK), metrics);
 worker.onApplicationBootstrap();
 process.once('disconnect', () => {

@@ -491,6 +491,40 @@ export type PushWarning = {
     table: string;
 };
 
+export type QueuedJob = {
+    attempts: number;
+    createdAt: string;
+    id: string;
+    /**
+     * Shortened, without addresses
+     */
+    lastError: string | null;
+    maxAttempts: number;
+    /**
+     * What is to be done
+     */
+    name: string;
+    /**
+     * What may be seen of it: ids and codes, never an address or a secret
+     */
+    payload: {
+        [key: string]: string | number | boolean | null;
+    };
+    /**
+     * When it is tried next, or was to be
+     */
+    runAt: string;
+    state: 'waiting' | 'running' | 'failed';
+};
+
+export type QueuedJobPage = {
+    items: Array<QueuedJob>;
+    /**
+     * Null on the last page
+     */
+    nextCursor: string | null;
+};
+
 export type RecoveryCodes = {
     /**
      * Shown this once. Each of them signs in once, without the authenticator app.
@@ -755,7 +789,7 @@ export type ListAuditEventsData = {
          * Whom it happened to
          */
         userId?: string;
-        action?: 'registered' | 'registration_repeated' | 'signed_in' | 'sign_in_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'email_verified' | 'email_verification_requested' | 'email_change_requested' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'account_exported' | 'account_deleted';
+        action?: 'registered' | 'registration_repeated' | 'signed_in' | 'sign_in_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'email_verified' | 'email_verification_requested' | 'email_change_requested' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'job_retried' | 'account_exported' | 'account_deleted';
         from?: string;
         /**
          * Events of this moment are left out
@@ -814,6 +848,126 @@ export type ListAuditEventsResponses = {
 };
 
 export type ListAuditEventsResponse = ListAuditEventsResponses[keyof ListAuditEventsResponses];
+
+export type ListJobsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        state?: 'waiting' | 'running' | 'failed';
+        /**
+         * `nextCursor` of the page before; absent for the first one
+         */
+        cursor?: string;
+        /**
+         * How many items a page has at most: 1 to 100
+         */
+        limit?: string;
+    };
+    url: '/api/v1/admin/jobs';
+};
+
+export type ListJobsErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `forbidden`: Forbidden
+     */
+    403: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type ListJobsError = ListJobsErrors[keyof ListJobsErrors];
+
+export type ListJobsResponses = {
+    /**
+     * A page of jobs
+     */
+    200: QueuedJobPage;
+};
+
+export type ListJobsResponse = ListJobsResponses[keyof ListJobsResponses];
+
+export type RetryJobData = {
+    body?: never;
+    path: {
+        id: string;
+    };
+    query?: never;
+    url: '/api/v1/admin/jobs/{id}/retry';
+};
+
+export type RetryJobErrors = {
+    /**
+     * `unauthenticated`: Authentication required
+     *
+     * `access_token_expired`: Access token expired
+     *
+     * `session_ended`: Session ended
+     */
+    401: Problem;
+    /**
+     * `forbidden`: Forbidden
+     *
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `not_found`: Not found
+     */
+    404: Problem;
+    /**
+     * `job_not_failed`: Job has not failed
+     */
+    409: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type RetryJobError = RetryJobErrors[keyof RetryJobErrors];
+
+export type RetryJobResponses = {
+    /**
+     * The job, which waits now
+     */
+    200: QueuedJob;
+};
+
+export type RetryJobResponse = RetryJobResponses[keyof RetryJobResponses];
 
 export type ListUsersData = {
     body?: never;

@@ -35,7 +35,7 @@ class Process {
   constructor(env: Record<string, string> = {}) {
     const config = loadConfig({ DATABASE_URL: testDatabase.url, ...env });
     this.metrics = new Metrics(config);
-    const counts = new JobMetrics(this.metrics, new JobQueue(database));
+    const counts = new JobMetrics(this.metrics, new JobQueue(database, this.jobs));
     this.worker = new JobWorker(config, this.jobs, new JobsTiming(), counts);
   }
 
@@ -305,7 +305,7 @@ describe('Jobs', () => {
   test('are absent from the metrics while the database is away, and the rest is there', async () => {
     const away = new Database(loadConfig({ DATABASE_URL: 'postgres://127.0.0.1:1/no' }));
     const metrics = new Metrics(loadConfig({ DATABASE_URL: testDatabase.url }));
-    const counts = new JobMetrics(metrics, new JobQueue(away));
+    const counts = new JobMetrics(metrics, new JobQueue(away, new Jobs(away)));
     counts.countDone('count');
     const text = await metrics.write();
     expect(text).toContain('rind_jobs_done_total{job="count"} 1');
