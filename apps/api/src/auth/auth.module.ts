@@ -61,6 +61,7 @@ import { SessionsRepository } from './sessions.repository.js';
 import { SessionsService } from './sessions.service.js';
 import { SignInService } from './sign-in.service.js';
 import { SigningKeys } from './signing-keys.js';
+import { SocketSessions } from './socket-sessions.js';
 import { SocketSignIn } from './socket-sign-in.js';
 
 @Module({
@@ -128,6 +129,7 @@ import { SocketSignIn } from './socket-sign-in.js';
     SessionsService,
     SigningKeys,
     SignInService,
+    SocketSessions,
     SocketSignIn,
     TokenCookies,
     TotpSecrets,

@@ -4,10 +4,11 @@ import { Notices } from '../platform/database/notices.js';
 import type { Principal } from '../platform/http/principal.js';
 
 /** Channel on which triggers announce ended sessions and changed users (see the migrations). */
-const CHANNEL = 'rind_principal';
+export const PRINCIPAL_CHANNEL = 'rind_principal';
 const MAX_ENTRIES = 20_000;
 
-interface Entry {
+/** Until when a principal stands behind its token: to the end of token or session. */
+export interface KnownPrincipal {
   readonly principal: Principal;
   readonly expiresAt: Date;
 }
@@ -19,7 +20,7 @@ interface Entry {
  */
 @Injectable()
 export class PrincipalCache {
-  private readonly entries = new LRUCache<string, Entry>({
+  private readonly entries = new LRUCache<string, KnownPrincipal>({
     max: MAX_ENTRIES,
     onInsert: ({ principal }, token) => {
       this.tokensOfUser.add(principal.userId, token);
@@ -35,9 +36,9 @@ export class PrincipalCache {
   private invalidations = 0;
 
   constructor(private readonly notices: Notices) {
-    notices.listenTo(CHANNEL);
+    notices.listenTo(PRINCIPAL_CHANNEL);
     notices.on('notice', (channel, payload) => {
-      if (channel === CHANNEL) this.invalidate(payload);
+      if (channel === PRINCIPAL_CHANNEL) this.invalidate(payload);
     });
     notices.on('gap', () => this.clear());
   }
@@ -48,10 +49,14 @@ export class PrincipalCache {
   }
 
   find(token: string): Principal | undefined {
+    return this.findKnown(token)?.principal;
+  }
+
+  findKnown(token: string): KnownPrincipal | undefined {
     // Emits 'gap', which empties the cache, when the connection turns out to be dead.
     if (!this.notices.isLive) return undefined;
     const entry = this.entries.get(token);
-    return entry && hasExpired(entry) ? undefined : entry?.principal;
+    return entry && hasExpired(entry) ? undefined : entry;
   }
 
   /** Does nothing when anything was invalidated since `revision`: the read may be older than that. */
@@ -82,7 +87,7 @@ export class PrincipalCache {
 }
 
 /** By the wall clock, as tokens are: the one behind `LRUCache`'s `ttl` stands still while the machine sleeps. */
-function hasExpired({ expiresAt }: Entry): boolean {
+function hasExpired({ expiresAt }: KnownPrincipal): boolean {
   return expiresAt.getTime() <= Date.now();
 }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
 import type { AccessTokenClaims } from './access-tokens.js';
-import { PrincipalCache } from './principal-cache.js';
+import { type KnownPrincipal, PrincipalCache } from './principal-cache.js';
 import { SessionsRepository } from './sessions.repository.js';
 
 @Injectable()
@@ -27,6 +27,15 @@ export class PrincipalsService {
    * @throws DomainError `session_ended`
    */
   async load(token: string, claims: AccessTokenClaims): Promise<Principal> {
+    return (await this.read(token, claims)).principal;
+  }
+
+  /** The same, from the cache where that is as good; with the time at which it ends. */
+  async identify(token: string, claims: AccessTokenClaims): Promise<KnownPrincipal> {
+    return this.cache.findKnown(token) ?? (await this.read(token, claims));
+  }
+
+  private async read(token: string, claims: AccessTokenClaims): Promise<KnownPrincipal> {
     const { revision } = this.cache;
     const { sub: userId, sid: sessionId, rtc } = claims;
     const row = await this.sessions.findPrincipal(userId, sessionId, rtc);
@@ -36,6 +45,6 @@ export class PrincipalsService {
     const principal: Principal = { userId, sessionId, roles: row.roles };
     const expiresAt = new Date(Math.min(claims.exp * 1000, row.expiresAt.getTime()));
     this.cache.store(token, principal, { revision, expiresAt });
-    return principal;
+    return { principal, expiresAt };
   }
 }

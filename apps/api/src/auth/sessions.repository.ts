@@ -220,6 +220,13 @@ export class SessionsRepository {
     return rows[0] ?? null;
   }
 
+  /** Those of the given sessions that are still good. */
+  async findActive(ids: readonly string[]): Promise<string[]> {
+    return this.idsOf(this.prisma.$queryRaw`
+      SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id
+      WHERE s.id = ANY(${ids}::uuid[]) AND u.is_active AND s.expires_at > now()`);
+  }
+
   /** Notes that the refresh token with this counter has arrived, if it is still the current one. */
   async confirm(id: string, refreshCounter: number): Promise<void> {
     await this.prisma.session.updateMany({

@@ -44,8 +44,7 @@ export class SocketSignIn implements SocketAuthenticator {
   async identify(accessToken: string): Promise<SocketIdentity> {
     const claims = this.accessTokens.verify(accessToken);
     if (typeof claims === 'string') throw new DomainError(claims);
-    const { userId, sessionId } =
-      this.principals.findCached(accessToken) ?? (await this.principals.load(accessToken, claims));
-    return { userId, sessionId, expiresAt: new Date(claims.exp * 1000) };
+    const { principal, expiresAt } = await this.principals.identify(accessToken, claims);
+    return { userId: principal.userId, sessionId: principal.sessionId, expiresAt };
   }
 }
