@@ -19,6 +19,7 @@ import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { METRICS_PATH } from './platform/metrics/metrics-path.js';
+import { InstanceLink } from './platform/realtime/instance-link.js';
 import { SocketEngine } from './platform/realtime/socket-engine.js';
 import { SocketServerAdapter } from './platform/realtime/socket-server-adapter.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
@@ -144,7 +145,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
 
 function serveSockets(app: NestFastifyApplication): void {
   const sockets = app.get(SocketEngine);
-  app.useWebSocketAdapter(new SocketServerAdapter(sockets));
+  app.useWebSocketAdapter(new SocketServerAdapter(sockets, app.get(InstanceLink)));
   sockets.route(app.getHttpAdapter().getInstance());
 }
 

@@ -16,6 +16,17 @@ export class SyncClocks {
       VALUES (${userId}::uuid, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, gen_random_uuid())`;
   }
 
+  /** Of those users who are there. */
+  async read(userIds: readonly string[]): Promise<Array<{ userId: string; version: number }>> {
+    return this.database.run(
+      {
+        name: 'sync_clocks_read',
+        text: 'SELECT user_id AS "userId", version FROM sync_clocks WHERE user_id = ANY($1::uuid[])',
+      },
+      [userIds],
+    );
+  }
+
   /**
    * Waits for a push of the user that is under way, and holds off later ones to the end of the
    * transaction: they then see what it did. The user's row is locked before (see `UsersService.lock`).

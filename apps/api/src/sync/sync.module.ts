@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { SpoolModule } from '../platform/spool/spool.module.js';
 import { LargePullLimits, LargePulls } from './large-pulls.js';
+import { MissedChanges } from './missed-changes.js';
 import { PullService } from './pull.service.js';
 import { PushQueue } from './push-queue.js';
 import { PushService } from './push.service.js';
@@ -19,6 +20,7 @@ import { WakeUps } from './wake-ups.js';
   providers: [
     LargePullLimits,
     LargePulls,
+    MissedChanges,
     PullService,
     PushQueue,
     PushService,

@@ -94,6 +94,14 @@ export class Connections {
     return [...(this.ofUser.get(userId) ?? [])];
   }
 
+  get size(): number {
+    return [...this.ofUser.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  get userIds(): readonly string[] {
+    return [...this.ofUser.keys()];
+  }
+
   get sessionIds(): readonly string[] {
     return [...this.ofSession.keys()];
   }

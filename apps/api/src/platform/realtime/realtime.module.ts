@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { ClientEvents } from './client-events.js';
 import { Connections } from './connections.js';
 import { HandshakeController } from './handshake.controller.js';
+import { InstanceLink } from './instance-link.js';
 import { Realtime } from './realtime.js';
 import { RealtimeGateway } from './realtime.gateway.js';
 import { SocketEngine } from './socket-engine.js';
@@ -9,7 +10,7 @@ import { SocketEngine } from './socket-engine.js';
 @Global()
 @Module({
   controllers: [HandshakeController],
-  providers: [ClientEvents, Connections, Realtime, RealtimeGateway, SocketEngine],
+  providers: [ClientEvents, Connections, InstanceLink, Realtime, RealtimeGateway, SocketEngine],
   exports: [Realtime],
 })
 export class RealtimeModule {}

@@ -53,6 +53,20 @@ export class Realtime {
     receivers?.emit(event, ...([payload] as never));
   }
 
+  /** The same for all sockets of the user that are connected to this instance. */
+  emitHere<Event extends ServerEvent>(
+    userId: string,
+    event: Event,
+    payload: ServerPayload<Event>,
+  ): void {
+    this.namespace?.local.to(roomOfUser(userId)).emit(event, ...([payload] as never));
+  }
+
+  /** Users who have sockets here. */
+  userIds(): readonly string[] {
+    return this.connections.userIds;
+  }
+
   /** Sessions that have sockets here, all or those of one user. */
   sessionIds(userId?: string): readonly string[] {
     if (userId === undefined) return this.connections.sessionIds;
