@@ -274,6 +274,12 @@ export const errorCodes = {
       'A rate limit was reached: the one that the `RateLimit` headers show, or one of the account or session that they do not.',
     action: 'Wait for the number of seconds in `Retry-After`, then repeat.',
   },
+  too_many_connections: {
+    status: 429,
+    title: 'Too many connections',
+    meaning: 'The user has as many sockets on this server as one user may have.',
+    action: 'Keep one socket for each device. Close the others, then connect again.',
+  },
   internal_error: {
     status: 500,
     title: 'Internal error',

@@ -184,6 +184,11 @@ const Environment = z.object({
   RATE_LIMIT_USER_PER_MINUTE: PerMinute.default(300),
   RATE_LIMIT_SYNC_PER_MINUTE: PerMinute.default(120),
   RATE_LIMIT_AUTH_PER_MINUTE: PerMinute.default(10),
+  RATE_LIMIT_HANDSHAKE_PER_MINUTE: PerMinute.default(100),
+  REALTIME_CONNECTIONS_PER_USER: z.coerce.number().int().min(1).max(10_000).default(50),
+  REALTIME_PACKETS_PER_SECOND: z.coerce.number().int().min(1).max(10_000).default(20),
+  REALTIME_PAYLOAD_LIMIT_KB: z.coerce.number().int().min(8).max(1024).default(16),
+  REALTIME_BUFFER_LIMIT_KB: z.coerce.number().int().min(16).max(65_536).default(256),
 });
 
 type EnvironmentName = keyof z.infer<typeof Environment>;
@@ -441,6 +446,16 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       userPerMinute: env.RATE_LIMIT_USER_PER_MINUTE,
       syncPerMinute: env.RATE_LIMIT_SYNC_PER_MINUTE,
       authPerMinute: env.RATE_LIMIT_AUTH_PER_MINUTE,
+      handshakesPerMinute: env.RATE_LIMIT_HANDSHAKE_PER_MINUTE,
+    },
+    realtime: {
+      /** On this process. */
+      connectionsPerUser: env.REALTIME_CONNECTIONS_PER_USER,
+      /** That one socket may send. */
+      packetsPerSecond: env.REALTIME_PACKETS_PER_SECOND,
+      payloadLimitBytes: env.REALTIME_PAYLOAD_LIMIT_KB * 1024,
+      /** What may wait for a client that does not read. */
+      bufferLimitBytes: env.REALTIME_BUFFER_LIMIT_KB * 1024,
     },
   };
 }

@@ -1,10 +1,13 @@
 import { Logger } from '@nestjs/common';
 import { type OnGatewayConnection, type OnGatewayInit, WebSocketGateway } from '@nestjs/websockets';
 import { HandshakeAuth, type HandshakeRefusal, REALTIME_NAMESPACE } from '@rind/contracts';
+import type { Config } from '../config/config.js';
+import { InjectConfig } from '../config/config.module.js';
 import { DomainError } from '../errors/domain.error.js';
 import { ClientEvents } from './client-events.js';
 import { Connections, type RealtimeSocket } from './connections.js';
 import { Realtime, type RealtimeNamespace, roomOfSession, roomOfUser } from './realtime.js';
+import { RealtimeMetrics } from './realtime-metrics.js';
 import { SocketEngine } from './socket-engine.js';
 import { refusalOf } from './socket-refusal.js';
 
@@ -16,13 +19,18 @@ export class RealtimeGateway
   implements OnGatewayInit<RealtimeNamespace>, OnGatewayConnection<RealtimeSocket>
 {
   private readonly logger = new Logger(RealtimeGateway.name);
+  private readonly connectionsPerUser: number;
 
   constructor(
     private readonly realtime: Realtime,
     private readonly connections: Connections,
     private readonly events: ClientEvents,
     private readonly engine: SocketEngine,
-  ) {}
+    private readonly metrics: RealtimeMetrics,
+    @InjectConfig() { realtime: { connectionsPerUser } }: Config,
+  ) {
+    this.connectionsPerUser = connectionsPerUser;
+  }
 
   afterInit(namespace: RealtimeNamespace): void {
     this.realtime.serve(namespace);
@@ -38,6 +46,7 @@ export class RealtimeGateway
     if (!connection) return;
     // One connection serves one socket: nobody stays on it unseen.
     socket.once('disconnect', () => socket.conn.close());
+    socket.onAnyOutgoing((event: string) => this.metrics.countEvent(event));
     socket.use((packet) => void this.events.answer(connection, packet));
     connection.endIfOver();
   }
@@ -47,7 +56,9 @@ export class RealtimeGateway
       await this.admit(socket);
       next();
     } catch (error) {
-      refuse(socket, next, refusalOf(error, this.logger));
+      const refusal = refusalOf(error, this.logger);
+      this.metrics.countRefusedHandshake(refusal.code);
+      refuse(socket, next, refusal);
     }
   }
 
@@ -59,7 +70,10 @@ export class RealtimeGateway
     if (!handshake || !auth.success) throw new DomainError('unauthenticated');
     const { authenticator } = this.realtime;
     const token = authenticator.tokenOf(handshake, auth.data.token);
-    const connection = this.connections.add(socket, await authenticator.identify(token));
+    const identity = await authenticator.identify(token);
+    if (this.connections.inUser(identity.userId).length >= this.connectionsPerUser)
+      throw new DomainError('too_many_connections');
+    const connection = this.connections.add(socket, identity);
     socket.conn.once('close', () => this.connections.remove(connection));
     socket.data.connection = connection;
     await socket.join([roomOfUser(connection.userId), roomOfSession(connection.sessionId)]);

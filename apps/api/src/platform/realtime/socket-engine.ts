@@ -2,7 +2,10 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { REALTIME_PATH } from '@rind/contracts';
-import { Server as EngineServer } from 'engine.io';
+import { Server as EngineServer, type Socket as EngineSocket } from 'engine.io';
+import type { Config } from '../config/config.js';
+import { InjectConfig } from '../config/config.module.js';
+import { SocketLimits } from './socket-limits.js';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /** Those who do not answer a close frame by then are cut off. */
@@ -24,8 +27,13 @@ export class SocketEngine {
   private readonly handshakes = new WeakMap<IncomingMessage, FastifyRequest>();
   private readonly sockets = new Set<Duplex>();
 
-  constructor() {
-    this.engine = new EngineServer({ transports: ['websocket'], allowUpgrades: false });
+  constructor(@InjectConfig() { realtime }: Config, limits: SocketLimits) {
+    this.engine = new EngineServer({
+      transports: ['websocket'],
+      allowUpgrades: false,
+      maxHttpBufferSize: realtime.payloadLimitBytes,
+    });
+    this.engine.on('connection', (connection: EngineSocket) => limits.watch(connection));
   }
 
   /**

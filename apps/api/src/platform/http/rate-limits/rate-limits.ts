@@ -16,7 +16,15 @@ const HOUR_SECONDS = 3600;
 /** Of a million codes three are right at a time: a year of guessing finds one with a chance of one in four. */
 const WRONG_CODES_PER_HOUR = 10;
 
-export type Budget = 'anonymous' | 'user' | 'sync' | 'auth' | 'refresh' | 'mail' | 'mfa';
+export type Budget =
+  | 'anonymous'
+  | 'user'
+  | 'sync'
+  | 'auth'
+  | 'refresh'
+  | 'mail'
+  | 'mfa'
+  | 'handshake';
 
 /** What is left of a budget for one key. */
 export interface RateLimitState {
@@ -42,11 +50,13 @@ export class RateLimits {
       help: 'Requests, mails and codes beyond a budget',
       labelNames: ['budget'],
     });
-    const { anonymousPerMinute, userPerMinute, syncPerMinute, authPerMinute } = config.rateLimits;
+    const { anonymousPerMinute, userPerMinute, syncPerMinute, authPerMinute, handshakesPerMinute } =
+      config.rateLimits;
     this.limiters = {
       anonymous: inMemory('anonymous', anonymousPerMinute),
       user: inMemory('user', userPerMinute),
       sync: inMemory('sync', syncPerMinute),
+      handshake: inMemory('handshake', handshakesPerMinute),
       refresh: inMemory('refresh', REFRESHES_PER_MINUTE),
       auth:
         authPerMinute === 0
