@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from './errors.js';
+import { Notification, NotificationId } from './notifications.js';
+import { openEnum } from './open-enum.js';
 
 /** Where Socket.IO is served: its option `path`. Transport `websocket` only. */
 export const REALTIME_PATH = '/api/v1/socket.io';
@@ -24,6 +26,20 @@ export type HandshakeRefusal = z.infer<typeof HandshakeRefusal>;
 /** Another device, or the server, changed synced rows: pull, unless your cursor is there already. */
 export const SyncChanged = z.object({ timestamp: z.int().positive() });
 export type SyncChanged = z.infer<typeof SyncChanged>;
+
+/** A row has come into the user's feed. */
+export const NotificationCreated = z.object({ notification: Notification });
+export type NotificationCreated = z.infer<typeof NotificationCreated>;
+
+/** What one `notification:updated` names at most; more are told in several. */
+export const MAX_UPDATED_NOTIFICATIONS = 100;
+
+/** Rows of the feed were marked or deleted, by whichever device. */
+export const NotificationsUpdated = z.object({
+  change: openEnum(['read', 'unread', 'deleted']),
+  ids: z.array(NotificationId).min(1).max(MAX_UPDATED_NOTIFICATIONS),
+});
+export type NotificationsUpdated = z.infer<typeof NotificationsUpdated>;
 
 /** The last event of a socket whose session is over: the user has to sign in again. */
 export const SessionEnded = z.object({ code: z.literal('session_ended') });
@@ -50,6 +66,8 @@ export type AuthRenewAnswer = z.infer<typeof AuthRenewAnswer>;
 /** Payloads of all events that the server sends. */
 export const serverEvents = {
   'sync:changed': SyncChanged,
+  'notification:created': NotificationCreated,
+  'notification:updated': NotificationsUpdated,
   'session:ended': SessionEnded,
 } as const satisfies Record<string, z.ZodType>;
 

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { SyncModule } from '../sync/sync.module.js';
+import { LiveFeed } from './live-feed.js';
 import { NotificationEvents } from './notification-events.js';
 import { NotificationFeedRepository } from './notification-feed.repository.js';
 import { NotificationFeedService } from './notification-feed.service.js';
@@ -13,6 +14,7 @@ import { NotificationsService } from './notifications.service.js';
   imports: [SyncModule],
   controllers: [NotificationsController],
   providers: [
+    LiveFeed,
     NotificationEvents,
     NotificationFeedRepository,
     NotificationFeedService,
