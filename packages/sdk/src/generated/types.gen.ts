@@ -2149,10 +2149,6 @@ export type FinishOAuthErrors = {
      */
     404: Problem;
     /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
-    /**
      * `rate_limited`: Too many requests
      */
     429: Problem;
@@ -2198,10 +2194,6 @@ export type FinishOAuthFormErrors = {
      * `unsupported_media_type`: Unsupported media type
      */
     415: Problem;
-    /**
-     * `validation_failed`: Validation failed
-     */
-    422: Problem;
     /**
      * `rate_limited`: Too many requests
      */

@@ -78,7 +78,7 @@ export class OAuthController {
     summary: 'Where providers send the browser back to',
     description: `Not for apps to call. ${unlessConfigured}`,
     answers: [{ status: 302, description: 'To the app, with `code` or `error`' }],
-    problems: ['not_found', 'validation_failed', 'oauth_flow_invalid'],
+    problems: ['not_found', 'oauth_flow_invalid'],
   })
   async finish(
     @Param('provider', { schema: ProviderParam }) provider: string,
@@ -100,13 +100,7 @@ export class OAuthController {
     summary: 'Where Apple posts what others put into the address',
     description: `Not for apps to call. ${unlessConfigured}`,
     answers: [{ status: 302, description: 'To the app, with `code` or `error`' }],
-    problems: [
-      'not_found',
-      'validation_failed',
-      'oauth_flow_invalid',
-      'payload_too_large',
-      'unsupported_media_type',
-    ],
+    problems: ['not_found', 'oauth_flow_invalid', 'payload_too_large', 'unsupported_media_type'],
   })
   async finishForm(
     @Param('provider', { schema: ProviderParam }) provider: string,
