@@ -76,7 +76,13 @@ describe('WORKER', () => {
     expect(await statusOf('GET', '/metrics', METRICS_TOKEN)).toBe(200);
     expect(await statusOf('GET', '/metrics')).toBe(401);
     const others = ['/', '/docs', '/openapi.json', '/api/v1/openapi.json', '/api/v1/users/me'];
-    for (const path of [...others, '/api/v1/healthy', '/api/v1/auth/login', '/api/v1/sync/push']) {
+    for (const path of [
+      ...others,
+      '/api/v1/healthy',
+      '/api/v1/socket.io',
+      '/api/v1/auth/login',
+      '/api/v1/sync/push',
+    ]) {
       expect([path, await statusOf('GET', path)]).toEqual([path, 404]);
     }
     const body = { email: 'ada@example.com', password: 'correct horse battery' };

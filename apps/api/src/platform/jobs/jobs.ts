@@ -35,10 +35,10 @@ export interface HandledJob {
 }
 
 /** About two days of trying, the pauses growing from seconds to hours. */
-const MAX_ATTEMPTS = 15;
+const MAX_ATTEMPTS = 17;
 
 /** About an hour: the next run is not far. */
-const MAX_SCHEDULED_ATTEMPTS = 8;
+const MAX_SCHEDULED_ATTEMPTS = 9;
 /** A run that was due while no process did jobs is made up for within this time. */
 const BACKFILL_MS = 24 * 3_600_000;
 
