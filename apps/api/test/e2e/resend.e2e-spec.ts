@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { ApiProcess } from '../support/api-process.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { Outbox } from '../support/outbox.js';
 import { refusal, ResendServer } from '../support/resend-server.js';
 import { TestApp } from '../support/test-app.js';
+import { createTestDatabase } from '../support/test-database.js';
 
 const API_KEY = `re_${randomUUID()}`;
 const METRICS_TOKEN = 'the-token-of-these-tests';
@@ -171,5 +174,37 @@ describe('In production a mail', () => {
     expect(log.text).toContain('422 validation_error');
     for (const secret of [API_KEY, 'token=', '@example.com'])
       expect(log.text).not.toContain(secret);
+  });
+});
+
+describe('A process that is killed (-9)', () => {
+  test.each([
+    ['before Resend has the mail', 'silence'],
+    ['after Resend has taken the mail', 'taken in silence'],
+  ] as const)('%s: it arrives, and once', async (_, behaviour) => {
+    const database = await createTestDatabase();
+    const sql = new pg.Pool({ connectionString: database.url, max: 1 });
+    const env = { DATABASE_URL: database.url, ...resend.environment };
+    const victim = await ApiProcess.start(env);
+    const email = `${randomUUID()}@example.com`;
+    const body = { email, password: 'a brand new password', displayName: 'Ada' };
+    const before = resend.requests.length;
+    resend.meet(behaviour);
+    const met = resend.untilMet();
+    expect((await victim.request('POST', '/auth/register', { body })).status).toBe(201);
+    await met;
+    await victim.kill();
+    // As others do when its heartbeat is missing.
+    await sql.query(
+      'SELECT graphile_worker.force_unlock_workers(array_agg(locked_by)) FROM graphile_worker._private_jobs',
+    );
+    const heir = await ApiProcess.start(env);
+    await untilJobsDone(sql);
+    await heir.stop();
+    await sql.end();
+    await database.drop();
+    expect(resend.mailsTo(email)).toHaveLength(1);
+    const requests = resend.requests.slice(before);
+    expect(requests).toEqual([requests[0], requests[0]]);
   });
 });

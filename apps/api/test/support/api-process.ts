@@ -87,6 +87,13 @@ export class ApiProcess {
     return this.child.exitCode;
   }
 
+  /** Ends it as a crash does (-9). */
+  async kill(): Promise<void> {
+    const closed = once(this.child, 'close');
+    this.child.kill('SIGKILL');
+    await closed;
+  }
+
   /** Resolves when no new connection is taken. */
   async untilRefusing(): Promise<void> {
     const isOpen = () => {

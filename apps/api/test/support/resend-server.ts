@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -19,8 +19,11 @@ interface Answer {
   readonly body?: unknown;
 }
 
-/** `silence`: none, ever. `cut`: the mail is taken, but the answer gets lost. */
-type Behaviour = Answer | 'silence' | 'cut';
+/**
+ * `silence`: no answer, ever. `taken in silence`: the same, but the mail is taken. `cut`: the mail is
+ * taken, and the connection ends in place of an answer.
+ */
+type Behaviour = Answer | 'silence' | 'taken in silence' | 'cut';
 
 /** Answers as Resend's API does, and keeps what it was sent. */
 export class ResendServer {
@@ -31,6 +34,7 @@ export class ResendServer {
   readonly mails = new Map<string, SentToResend>();
   private readonly accepted = new Map<string, { payload: string; id: string }>();
   private readonly behaviours: Behaviour[] = [];
+  private readonly events = new EventEmitter<{ met: [] }>();
 
   private constructor(
     private readonly server: Server,
@@ -62,6 +66,11 @@ export class ResendServer {
     this.behaviours.push(...behaviours);
   }
 
+  /** Resolves when the next request has met with what it was to meet. */
+  async untilMet(): Promise<void> {
+    await once(this.events, 'met');
+  }
+
   mailsTo(address: string): SentToResend[] {
     return [...this.mails.values()].filter(({ to }) => to === address);
   }
@@ -76,12 +85,21 @@ export class ResendServer {
     const payload = await text(request);
     this.requests.push(payload);
     this.headers.push(request.headers);
-    const behaviour = this.behaviours.shift();
+    this.behave(this.behaviours.shift(), request, response, payload);
+    this.events.emit('met');
+  }
+
+  private behave(
+    behaviour: Behaviour | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
+    payload: string,
+  ): void {
     if (behaviour === 'silence') return;
     if (typeof behaviour === 'object') return write(response, behaviour);
     const answer = this.serve(request, payload);
     if (behaviour === 'cut') request.socket.destroy();
-    else write(response, answer);
+    else if (behaviour === undefined) write(response, answer);
   }
 
   private serve({ method, url, headers }: IncomingMessage, payload: string): Answer {
