@@ -79,7 +79,7 @@ export class ApiProcess {
 
   /** Asks the process to end; resolves with its exit code, null when a signal ended it. */
   async stop(): Promise<number | null> {
-    if (this.child.exitCode === null) {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
       const closed = once(this.child, 'close');
       this.child.kill('SIGTERM');
       await closed;

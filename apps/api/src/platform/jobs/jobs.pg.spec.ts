@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { z } from 'zod';
+import { LogRecorder } from '../../../test/support/log-recorder.js';
 import { untilJobsDone } from '../../../test/support/jobs.js';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
@@ -200,6 +201,7 @@ describe('Jobs', () => {
       ]);
 
     test('are kept with an error that names nobody, and counted', async () => {
+      const log = new LogRecorder();
       const one = new Process();
       one.jobs.handle(count, () => Promise.reject(new Error('550 no ada@example.com here')));
       await addLast('count', { n: 1 }, 1);
@@ -211,6 +213,10 @@ describe('Jobs', () => {
         `SELECT attempts, max_attempts AS "of", last_error AS error FROM graphile_worker._private_jobs ORDER BY id`,
       );
       await sql.query('DELETE FROM graphile_worker._private_jobs');
+      Logger.overrideLogger(false);
+      expect(log.find('A job has failed for good')).toMatchObject([{ job: 'count', attempt: 1 }]);
+      expect(log.find('A job failed and will be tried again')).toHaveLength(1);
+      expect(log.text).not.toContain('ada@');
       const error = '550 no <address> here';
       expect(rows).toEqual([
         { attempts: 1, of: 1, error },
