@@ -651,7 +651,9 @@ describe('records', () => {
     const tablet = deviceOf(tokensOf(ada));
     await tablet.device.create('tasks', { title: 'Paint' });
     await tablet.syncNow();
-    const phone = new SyncedDevice(rind.url, tokensOf(ada), releaseOf(1, [projects!, feed!]));
+    const phone = new SyncedDevice(rind.url, tokensOf(ada), {
+      release: releaseOf(1, [projects!, feed!]),
+    });
     open.push(phone);
     await phone.syncNow();
     const columns = tasks!.columns.map((column) => ({ ...column, since: 2 }));

@@ -3,6 +3,7 @@ import {
   type Sync,
   type SyncResult,
   type SyncState,
+  type SyncStatus,
   type Tokens,
   type TokenStorage,
 } from '@rind/sdk/watermelon';
@@ -29,6 +30,12 @@ export type Fetch = (
   send: () => Promise<Response>,
 ) => Response | Promise<Response>;
 
+interface SyncedDeviceOptions {
+  release?: AppRelease;
+  /** Listens for wake-ups. */
+  realtime?: boolean;
+}
+
 let devices = 0;
 
 /** A phone in a test whose app syncs by `createSync()`. Its time stands still between syncs. */
@@ -43,10 +50,16 @@ export class SyncedDevice {
   /** Stands between the device and the network. */
   fetch: Fetch = (_request, send) => send();
   readonly #baseUrl: string;
+  readonly #realtime: boolean;
 
-  constructor(baseUrl: string, tokens: Tokens | null, release?: AppRelease) {
+  constructor(
+    baseUrl: string,
+    tokens: Tokens | null,
+    { release, realtime = false }: SyncedDeviceOptions = {},
+  ) {
     devices += 1;
     this.#baseUrl = baseUrl;
+    this.#realtime = realtime;
     this.tokens = new MemoryTokens(tokens);
     this.device = new Device({
       name: `synced-device-${devices}`,
@@ -76,9 +89,14 @@ export class SyncedDevice {
 
   /** Resolves when the status is in this state. */
   reached(state: SyncState): Promise<void> {
+    return this.until((status) => status.state === state);
+  }
+
+  /** Resolves when this is true, now or after a change of the status. */
+  until(isTrue: (status: SyncStatus) => boolean): Promise<void> {
     return new Promise((resolve) => {
       const check = () => {
-        if (this.sync.status.state !== state) return;
+        if (!isTrue(this.sync.status)) return;
         unsubscribe();
         resolve();
       };
@@ -93,6 +111,7 @@ export class SyncedDevice {
       baseUrl: this.#baseUrl,
       tokenStorage: this.tokens,
       migrationsEnabledAtVersion: 1,
+      realtime: this.#realtime,
       clock: this.clock,
       // The longest delays.
       random: () => 1,

@@ -8,6 +8,7 @@ import {
 import type { PullResult, PushResult, PushWarning } from '../generated/types.gen.js';
 import { AccountGuard } from './account-guard.js';
 import { type Clock, systemClock } from './clock.js';
+import { RealtimeConnection } from './realtime-connection.js';
 import { type Outcome, Scheduler } from './scheduler.js';
 import { SyncApi } from './sync-api.js';
 import { SyncError } from './sync-error.js';
@@ -22,6 +23,8 @@ export interface CreateSyncOptions {
   migrationsEnabledAtVersion?: number;
   /** WatermelonDB's: has the last word on a record that changed on both sides. */
   conflictResolver?: SyncConflictResolver;
+  /** Whether to listen for wake-ups on a WebSocket while started; by default true. */
+  realtime?: boolean;
   /** Between syncs that nobody asked for; by default 5 minutes. */
   intervalMs?: number;
   /** After which a request counts as lost; by default 5 minutes, since a first pull may be large. */
@@ -69,6 +72,8 @@ export interface SyncStatus {
   readonly lastError: SyncError | null;
   /** Of the last successful sync. */
   readonly rejected: readonly RejectedRecord[];
+  /** Whether changes of other devices are announced to this one at once. */
+  readonly isListening: boolean;
 }
 
 export interface SyncResult {
@@ -83,7 +88,7 @@ export interface Sync {
   readonly status: SyncStatus;
   /** Calls the listener after each change of `status`. Returns what ends that. */
   subscribe(listener: () => void): () => void;
-  /** Syncs now, at every interval and at wake-ups, until `stop()`. */
+  /** Syncs now, at every interval and at wake-ups, for which it listens, until `stop()`. */
   start(): void;
   /**
    * Breaks off what is under way and resolves when nothing is. Stopped, only `requestSync()` syncs.
@@ -97,8 +102,8 @@ export interface Sync {
    */
   requestSync(options?: { skipBackOff?: boolean }): Promise<SyncResult>;
   /**
-   * Tells that the server has news up to this `timestamp`, or that it may have. Ignored when they
-   * are here already, and while stopped.
+   * Tells that the server has news up to this `timestamp`, or that it may have, for example when the
+   * app comes to the foreground. Ignored when they are here already, and while stopped.
    */
   wake(timestamp?: number): void;
   /**
@@ -122,6 +127,7 @@ class SyncController implements Sync {
   readonly #api: SyncApi;
   readonly #guard: AccountGuard;
   readonly #scheduler: Scheduler<SyncResult>;
+  readonly #realtime: RealtimeConnection | null;
   readonly #listeners = new Set<() => void>();
   #status: SyncStatus = {
     state: 'idle',
@@ -129,9 +135,12 @@ class SyncController implements Sync {
     lastSyncedAt: null,
     lastError: null,
     rejected: [],
+    isListening: false,
   };
   /** Highest timestamp of the wake-ups that nobody has looked at yet. */
   #wokenTo = 0;
+  /** Tokens that the server refused a socket with. */
+  #doubted: Tokens | null = null;
   /** Tells a sync whether `stop()` was called since it began. */
   #stops = 0;
 
@@ -153,6 +162,7 @@ class SyncController implements Sync {
       random: options.random ?? Math.random,
       intervalMs: options.intervalMs ?? DEFAULT_INTERVAL_MS,
     });
+    this.#realtime = (options.realtime ?? true) ? this.#createRealtime() : null;
   }
 
   get status(): SyncStatus {
@@ -167,10 +177,12 @@ class SyncController implements Sync {
 
   start(): void {
     this.#scheduler.start();
+    this.#realtime?.start();
   }
 
   async stop(): Promise<void> {
     this.#stops += 1;
+    this.#realtime?.stop();
     this.#api.abort();
     await this.#scheduler.stop();
   }
@@ -189,6 +201,25 @@ class SyncController implements Sync {
     return this.#api.tokens.refresh(used);
   }
 
+  #createRealtime(): RealtimeConnection {
+    return new RealtimeConnection({
+      baseUrl: this.#options.baseUrl,
+      tokens: this.#api.tokens,
+      clock: this.#clock,
+      random: this.#options.random ?? Math.random,
+      onOpenChanged: (isListening) => {
+        this.#setStatus({ isListening });
+        // What changed before was announced to nobody here.
+        if (isListening) this.wake();
+      },
+      onNews: (timestamp) => this.wake(timestamp),
+      onSessionDoubted: (tokens) => {
+        this.#doubted = tokens;
+        this.#scheduler.poke();
+      },
+    });
+  }
+
   async #followWakeUp(): Promise<void> {
     const cursor = await getLastPulledAt(this.#options.database).catch(() => null);
     const wokenTo = this.#wokenTo;
@@ -200,11 +231,19 @@ class SyncController implements Sync {
     const stops = this.#stops;
     this.#setStatus({ state: 'syncing', until: null });
     try {
+      await this.#settleDoubt();
       return await this.#syncWithOneRetry(stops);
     } catch (error) {
       // What was broken off is not what went wrong.
       throw this.#stops === stops ? error : stopped();
     }
+  }
+
+  /** A refresh tells whether the session is over, or only the tokens that a socket was refused with. */
+  async #settleDoubt(): Promise<void> {
+    if (!this.#doubted) return;
+    await this.#api.tokens.refresh(this.#doubted);
+    this.#doubted = null;
   }
 
   #onFinished(outcome: Outcome<SyncResult>): void {
@@ -215,7 +254,9 @@ class SyncController implements Sync {
     } else {
       const { rejected } = outcome.result;
       const lastSyncedAt = this.#clock.now();
+      const wasOffline = this.#status.lastError?.code === 'network_error';
       this.#setStatus({ state: 'idle', lastSyncedAt, lastError: null, rejected });
+      void this.#realtime?.follow({ wasOffline });
     }
     if (this.#wokenTo > 0) void this.#followWakeUp();
   }

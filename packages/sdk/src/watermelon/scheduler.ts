@@ -1,3 +1,4 @@
+import { backOffMs } from './back-off.js';
 import type { Clock } from './clock.js';
 import { SyncError, toSyncError } from './sync-error.js';
 
@@ -18,8 +19,6 @@ export type Outcome<Result> =
 
 /** Between the starts of two runs. */
 const MIN_GAP_MS = 1000;
-const FIRST_BACK_OFF_MS = 2000;
-const MAX_BACK_OFF_MS = 5 * 60 * 1000;
 
 interface BackOff {
   readonly from: number;
@@ -150,16 +149,13 @@ export class Scheduler<Result> {
     this.#backOff = error?.isTransient
       ? {
           from: this.options.clock.now(),
-          delayMs: Math.max(this.#backOffMs(), error.retryAfterMs ?? 0),
+          delayMs: Math.max(
+            backOffMs(this.#failures, this.options.random),
+            error.retryAfterMs ?? 0,
+          ),
           isServers: error.retryAfterMs !== null,
         }
       : null;
-  }
-
-  /** Doubles with each failure; half of it is random, so that devices do not return all at once. */
-  #backOffMs(): number {
-    const fullMs = Math.min(FIRST_BACK_OFF_MS * 2 ** (this.#failures - 1), MAX_BACK_OFF_MS);
-    return Math.round(fullMs * (0.5 + this.options.random() / 2));
   }
 }
 

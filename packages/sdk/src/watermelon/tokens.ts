@@ -59,24 +59,30 @@ function tokensOf({ accessToken, refreshToken }: AuthResult): Tokens {
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/**
- * The user's id in an access token (claim `sub`), or null. Not verified: it only tells whose token
- * it is. Decoded by hand, since not every version of React Native has `atob`.
- */
+/** The user's id in an access token, or null. Not verified: it only tells whose token it is. */
 export function userOfToken(accessToken: string): string | null {
+  const { sub } = claimsOf(accessToken);
+  return typeof sub === 'string' ? sub : null;
+}
+
+/**
+ * What an access token says, unverified; nothing where it cannot be read. Decoded by hand, since not
+ * every version of React Native has `atob`.
+ */
+export function claimsOf(accessToken: string): Readonly<Record<string, unknown>> {
   let bits = '';
   for (const character of accessToken.split('.')[1] ?? '') {
     const value = alphabet.indexOf(character);
-    if (value < 0) return null;
+    if (value < 0) return {};
     bits += value.toString(2).padStart(6, '0');
   }
   const bytes = bits.match(/.{8}/g) ?? [];
   try {
     // The claims that Rind issues are ASCII, one byte a character.
     const text = String.fromCharCode(...bytes.map((byte) => Number.parseInt(byte, 2)));
-    const { sub } = JSON.parse(text) as { sub?: unknown };
-    return typeof sub === 'string' ? sub : null;
+    const claims: unknown = JSON.parse(text);
+    return typeof claims === 'object' && claims !== null ? { ...claims } : {};
   } catch {
-    return null;
+    return {};
   }
 }
