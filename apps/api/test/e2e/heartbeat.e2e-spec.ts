@@ -1,11 +1,32 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { AuthResult } from '@rind/contracts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { clientComplaints, Device } from '../support/device.js';
+import { RealtimeClient } from '../support/realtime-client.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 /** All that a device holds whose user has no records. */
 const nothing = { projects: [], tasks: [], notifications: [] };
+
+/** A device that syncs once for each wake-up, and never otherwise. */
+class WokenDevice {
+  #wakeUps = 0;
+
+  constructor(
+    readonly device: Device,
+    readonly socket: RealtimeClient,
+  ) {}
+
+  /** Resolves when it has what was written up to this timestamp. */
+  async follow(timestamp: number): Promise<void> {
+    while (((await this.device.lastPulledAt()) ?? 0) < timestamp) {
+      this.#wakeUps += 1;
+      await this.socket.receive('sync:changed', this.#wakeUps);
+      await this.device.syncWithRetry();
+    }
+  }
+}
 
 /**
  * The main job: the published WatermelonDB client with its own `synchronize()`, over HTTP, against
@@ -14,6 +35,7 @@ const nothing = { projects: [], tasks: [], notifications: [] };
 describe('heartbeat: real devices sync', () => {
   let rind: TestApp;
   let devices = 0;
+  const sockets: RealtimeClient[] = [];
 
   beforeAll(async () => {
     rind = await TestApp.start();
@@ -23,13 +45,32 @@ describe('heartbeat: real devices sync', () => {
     clientComplaints.length = 0;
   });
 
-  function deviceOf(account: Account): Device {
+  afterEach(() => sockets.splice(0).forEach((socket) => socket.close()));
+
+  function deviceOf(account: Pick<Account, 'accessToken'>): Device {
     devices += 1;
     return new Device({
       name: `device-${devices}`,
       baseUrl: rind.url,
       accessToken: () => account.accessToken,
     });
+  }
+
+  /** Signed in for itself: a session is not woken by its own pushes. */
+  async function wokenDeviceOf({ user, password }: Account): Promise<WokenDevice> {
+    const { body } = await rind.request<AuthResult>('POST', '/auth/login', {
+      body: { email: user.email, password },
+    });
+    const accessToken = body.accessToken!;
+    const socket = await RealtimeClient.connect(rind.url, accessToken);
+    sockets.push(socket);
+    return new WokenDevice(deviceOf({ accessToken }), socket);
+  }
+
+  /** Nobody tells it to sync but the server. */
+  async function expectWoken(woken: WokenDevice, synced: Device): Promise<void> {
+    await woken.follow((await synced.lastPulledAt())!);
+    expect(await woken.device.dump()).toEqual(await synced.dump());
   }
 
   async function syncUntilEqual(...all: Device[]): Promise<void> {
@@ -40,10 +81,11 @@ describe('heartbeat: real devices sync', () => {
     for (const device of all) expect(await device.hasUnsyncedChanges()).toBe(false);
   }
 
-  test('two devices create, edit and delete offline, and end up identical; a stranger sees nothing', async () => {
+  test('two devices create, edit and delete offline, and end up identical, as does a third that syncs only when woken; a stranger sees nothing', async () => {
     const ada = await rind.signUp();
     const stranger = await rind.signUp();
     const [phone, tablet, foreign] = [deviceOf(ada), deviceOf(ada), deviceOf(stranger)];
+    const woken = await wokenDeviceOf(ada);
 
     const house = await phone.create('projects', { name: 'House', description: 'with a "garden"' });
     const paint = await phone.create('tasks', { title: 'Paint', project_id: house });
@@ -52,6 +94,7 @@ describe('heartbeat: real devices sync', () => {
     const sail = await tablet.create('tasks', { title: 'Mend the sail', project_id: boat });
     await syncUntilEqual(phone, tablet);
     expect((await phone.dump())['tasks']).toHaveLength(3);
+    await expectWoken(woken, tablet);
 
     // Offline on both: different columns of one record, an edit, deletes, a parent with its children.
     await phone.update('tasks', paint, { title: 'Paint the door' });
@@ -61,6 +104,7 @@ describe('heartbeat: real devices sync', () => {
     await tablet.delete('projects', boat);
     const walk = await phone.create('tasks', { title: 'Walk', project_id: '' });
     await syncUntilEqual(phone, tablet);
+    await expectWoken(woken, tablet);
 
     const { projects, tasks } = await tablet.dump();
     expect(projects).toEqual([
@@ -130,6 +174,7 @@ describe('heartbeat: real devices sync', () => {
   test('devices push at the same time: each row reaches every other device (hazards H1 and H2)', async () => {
     const ada = await rind.signUp();
     const [phone, tablet, watcher] = [deviceOf(ada), deviceOf(ada), deviceOf(ada)];
+    const woken = await wokenDeviceOf(ada);
     await Promise.all([phone.sync(), tablet.sync(), watcher.sync()]);
     const batch = (name: string) =>
       Array.from({ length: 20 }, (_, n) => ({ title: `${name}.${n}` }));
@@ -140,6 +185,7 @@ describe('heartbeat: real devices sync', () => {
     }
     await syncUntilEqual(phone, tablet, watcher);
     expect((await watcher.dump())['tasks']).toHaveLength(15 * 40);
+    await expectWoken(woken, watcher);
   });
 
   test('one push is slow, another overtakes it: a device that pulls in between misses nothing (hazard H1)', async () => {
