@@ -91,7 +91,7 @@ describe('In production a mail', () => {
     resend.meet(refusal(422, 'validation_error'));
     const email = await register();
     expect(await queued()).toMatchObject([
-      { task: 'mail_link', attempts: 15, most: 15, error: expect.stringContaining('422') },
+      { task: 'mail_link', attempts: 17, most: 17, error: expect.stringContaining('422') },
     ]);
     await tryAgain();
     expect(resend.mailsTo(email)).toEqual([]);
