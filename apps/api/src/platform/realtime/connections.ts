@@ -18,6 +18,7 @@ export class Connection {
   private expiresAtMs = 0;
   private timer: unknown;
   private hasSessionEnded = false;
+  private isForgotten = false;
 
   constructor(
     readonly socket: RealtimeSocket,
@@ -53,11 +54,14 @@ export class Connection {
   }
 
   forget(): void {
+    this.isForgotten = true;
     this.clock.clearTimeout(this.timer);
   }
 
   private arm(): void {
     this.clock.clearTimeout(this.timer);
+    // It may have closed while the token that renews it was looked up.
+    if (this.isForgotten) return;
     const remainingMs = this.expiresAtMs - this.clock.now();
     if (remainingMs <= 0) this.socket.disconnect(true);
     // Asks again: timers stand still while the machine sleeps, and may be early.
