@@ -92,7 +92,7 @@ describe('the link between instances', () => {
 
   test('half a message is nothing, and spoils not the next one', async () => {
     const arrived = received(1);
-    for (const payload of ['', 'x', '1 1/2 {"n":', '2 2/2 }', '3 3/1 {}', '4 1/1 {'])
+    for (const payload of ['', 'x', '1 1/2 {"n":', '2 2/2 1}', '3 3/1 {}', '4 1/1 {'])
       await database.query({
         text: 'SELECT pg_notify($1, $2)',
         values: ['rind_realtime', payload],
