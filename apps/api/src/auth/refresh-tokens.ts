@@ -1,5 +1,6 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { uuidOf } from '../platform/uuid.js';
 import { type SigningKey, SigningKeys } from './signing-keys.js';
 
 const ID_BYTES = 16;
@@ -69,15 +70,4 @@ function headOf(sessionId: string, counter: number): Buffer {
 function macOf({ key }: SigningKey, salt: Uint8Array, head: Buffer): Buffer {
   const derived = hkdfSync('sha256', key, salt, 'rind refresh token', MAC_BYTES);
   return createHmac('sha256', Buffer.from(derived)).update(head).digest();
-}
-
-function uuidOf(bytes: Buffer): string {
-  const hex = bytes.toString('hex');
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join('-');
 }

@@ -295,6 +295,15 @@ describe('the list of users', () => {
   ])('refuses %s', async (query) => {
     expect(statusAndCode(await get(`/admin/users?${query}`))).toEqual([422, 'validation_failed']);
   });
+
+  test.each(['users', 'audit-events'])(
+    'takes any other cursor for some place, in %s',
+    async (of) => {
+      for (const cursor of ['A'.repeat(22), 'B'.repeat(22), '_'.repeat(22)]) {
+        expect((await get(`/admin/${of}?cursor=${cursor}`)).status).toBe(200);
+      }
+    },
+  );
 });
 
 describe('the list of audit events', () => {

@@ -1,9 +1,10 @@
 import type { Page } from '@rind/contracts';
-import { parse, stringify } from 'uuid';
+import { parse } from 'uuid';
+import { uuidOf } from '../uuid.js';
 
 /** The id behind which a page begins: any text that the contract lets pass stands for one. */
 export function idOfCursor(cursor: string): string {
-  return stringify(Buffer.from(cursor, 'base64url'));
+  return uuidOf(Buffer.from(cursor, 'base64url'));
 }
 
 const MAX_BIGINT = 2n ** 63n - 1n;
