@@ -2,10 +2,13 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { REALTIME_PATH } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { PrincipalsService } from '../../src/auth/principals.service.js';
 import { Realtime } from '../../src/platform/realtime/realtime.js';
+import { SocketEngine } from '../../src/platform/realtime/socket-engine.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { RawSocket } from '../support/raw-socket.js';
 import { RealtimeClient, refusalOf } from '../support/realtime-client.js';
+import { hold } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 const METRICS_TOKEN = 'the-token-of-this-test';
@@ -86,6 +89,22 @@ describe('the limits of sockets', () => {
       clients[0]!.close();
       while ((await sockets()) === before);
       await connect(account);
+    });
+
+    test('take none when they close before they have joined', async () => {
+      const { accessToken: token } = await rind.signUp();
+      const before = await sockets();
+      const { engine } = rind.app.get(SocketEngine);
+      const seam = hold(rind.app.get(PrincipalsService), 'identify', 'after');
+      const socket = await openRaw();
+      socket.send(CONNECT + JSON.stringify({ token }));
+      await seam.reached;
+      const { clientsCount } = engine;
+      socket.close();
+      while (engine.clientsCount === clientsCount) await sockets();
+      seam.release();
+      await connect(await rind.signUp());
+      expect(await sockets()).toBe(before + 1);
     });
   });
 

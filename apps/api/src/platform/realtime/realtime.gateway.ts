@@ -71,6 +71,8 @@ export class RealtimeGateway
     const { authenticator } = this.realtime;
     const token = authenticator.tokenOf(handshake, auth.data.token);
     const identity = await authenticator.identify(token);
+    // Socket.IO drops it by itself. Here it would stay: nobody hears of its end any more.
+    if (socket.conn.readyState !== 'open') return;
     if (this.connections.inUser(identity.userId).length >= this.connectionsPerUser)
       throw new DomainError('too_many_connections');
     const connection = this.connections.add(socket, identity);
