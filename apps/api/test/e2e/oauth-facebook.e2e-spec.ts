@@ -84,9 +84,8 @@ class GraphServer {
 const graph = new GraphServer();
 let rind: TestApp;
 
-beforeAll(async () => {
-  await once(graph.server.listen(0, '127.0.0.1'), 'listening');
-  rind = await TestApp.start({
+const start = (env: Record<string, string> = {}) =>
+  TestApp.start({
     env: {
       PUBLIC_URL,
       OAUTH_RETURN_URLS: RETURN_URL,
@@ -94,8 +93,13 @@ beforeAll(async () => {
       OAUTH_META_SECRET: APP_SECRET,
       OAUTH_META_AUTHORIZE_URL: `${graph.url}/dialog/oauth`,
       OAUTH_META_GRAPH_URL: graph.url,
+      ...env,
     },
   });
+
+beforeAll(async () => {
+  await once(graph.server.listen(0, '127.0.0.1'), 'listening');
+  rind = await start();
 });
 beforeEach(() => {
   const id = randomUUID();
@@ -110,20 +114,20 @@ afterAll(async () => {
 });
 
 /** The whole way of a browser, and what the app gets in the end. */
-async function browse(change: (callback: URL) => void = () => undefined) {
+async function browse(change: (callback: URL) => void = () => undefined, at = rind) {
   const codeVerifier = randomBytes(32).toString('base64url');
   const query = new URLSearchParams({
     returnTo: RETURN_URL,
     codeChallenge: sha256(codeVerifier),
   });
   const go = (url: string, cookie = '') => fetch(url, { redirect: 'manual', headers: { cookie } });
-  const started = await go(`${rind.url}/api/v1/auth/oauth/facebook?${query.toString()}`);
+  const started = await go(`${at.url}/api/v1/auth/oauth/facebook?${query.toString()}`);
   const asked = await go(started.headers.get('location')!);
   const callback = new URL(asked.headers.get('location')!);
   expect(callback.href).toContain(`${CALLBACK}?`);
   change(callback);
   const cookie = started.headers.get('set-cookie')!.split(';', 1)[0]!;
-  const response = await go(`${rind.url}${callback.pathname}${callback.search}`, cookie);
+  const response = await go(`${at.url}${callback.pathname}${callback.search}`, cookie);
   expect(response.status).toBe(302);
   const { searchParams } = new URL(response.headers.get('location')!);
   return { code: searchParams.get('code'), error: searchParams.get('error'), codeVerifier };
@@ -138,8 +142,8 @@ async function signIn(): Promise<AuthResult> {
   return body;
 }
 
-const signInWith = (body: object) =>
-  rind.request<AuthResult & Problem>('POST', '/auth/oauth/facebook/token', { body });
+const signInWith = (body: object, at = rind) =>
+  at.request<AuthResult & Problem>('POST', '/auth/oauth/facebook/token', { body });
 
 describe('signing in with Facebook', () => {
   test('makes an account whose address is not verified, and signs in to it again', async () => {
@@ -225,4 +229,51 @@ describe('signing in with Facebook', () => {
     ]);
     expect(log.text).not.toContain(accessToken);
   });
+});
+
+describe('where addresses have to be verified', () => {
+  let strict: TestApp;
+
+  beforeAll(async () => {
+    strict = await start({ EMAIL_VERIFICATION_REQUIRED: 'true' });
+  });
+  afterAll(() => strict.stop());
+
+  const ways: Array<[way: string, signIn: () => Promise<{ status: number; body: object }>]> = [
+    ['natively', () => signInWith({ accessToken: graph.token }, strict)],
+    [
+      'in a browser',
+      async () => {
+        const { code, codeVerifier } = await browse(undefined, strict);
+        return strict.request('POST', '/auth/oauth/exchange', { body: { code, codeVerifier } });
+      },
+    ],
+  ];
+
+  test.each(ways)(
+    'an account that is made %s is good once its mail was followed',
+    async (_, signIn) => {
+      const refused = { status: 403, body: { code: 'email_not_verified' } };
+      expect(await signIn()).toMatchObject(refused);
+      expect(await signIn()).toMatchObject(refused);
+      const [mail, ...others] = await strict.mailsTo(graph.user.email!);
+      expect([mail!.kind, others]).toEqual(['verify_email', []]);
+      await strict.request('POST', '/auth/email/verify', { body: { token: mail!.token } });
+      expect(await signIn()).toMatchObject({
+        status: 200,
+        body: { user: { email: graph.user.email, emailVerified: true } },
+      });
+      const { rows } = await strict.sql.query(
+        `SELECT action, reason FROM audit_events WHERE user_id = (SELECT id FROM users WHERE email = $1)
+       AND action IN ('registered', 'sign_in_refused', 'signed_in') ORDER BY created_at, id`,
+        [graph.user.email],
+      );
+      expect(rows.map(({ action, reason }) => reason ?? action)).toEqual([
+        'registered',
+        'email_not_verified',
+        'email_not_verified',
+        'oauth:facebook',
+      ]);
+    },
+  );
 });

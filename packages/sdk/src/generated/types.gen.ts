@@ -2037,6 +2037,8 @@ export type ExchangeOAuthCodeErrors = {
     /**
      * `account_deactivated`: Account deactivated
      *
+     * `email_not_verified`: Email not verified
+     *
      * `cross_origin_refused`: Cross-origin request refused
      */
     403: Problem;
@@ -2238,6 +2240,8 @@ export type SignInWithOAuthTokenErrors = {
      * `oauth_email_missing`: No address from the provider
      *
      * `account_deactivated`: Account deactivated
+     *
+     * `email_not_verified`: Email not verified
      *
      * `cross_origin_refused`: Cross-origin request refused
      */

@@ -6,6 +6,7 @@ import { DomainError } from '../../platform/errors/domain.error.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import { UsersService } from '../../users/users.service.js';
 import { AddressProofsService } from '../address-proofs.service.js';
+import { AuthMails } from '../mails/auth-mails.service.js';
 import { displayNameOf } from './display-name.js';
 import { IdentitiesRepository, IdentityTakenError } from './identities.repository.js';
 import type { OAuthProfile } from './oauth-provider.js';
@@ -29,6 +30,7 @@ export class OAuthAccountsService {
     private readonly database: Database,
     private readonly users: UsersService,
     private readonly identities: IdentitiesRepository,
+    private readonly mails: AuthMails,
     private readonly proofs: AddressProofsService,
   ) {}
 
@@ -39,14 +41,12 @@ export class OAuthAccountsService {
    */
   async forVisitor<T>(visitor: Visitor, work: (userId: string) => Promise<T>): Promise<T> {
     let userId: string | null = null;
-    try {
-      return await this.retrying(() =>
-        this.database.transaction(async () => {
-          userId = await this.resolve(visitor);
-          return work(userId);
-        }),
-      );
-    } catch (error) {
+    const attempt = () =>
+      this.database.transaction(async () => {
+        userId = await this.resolve(visitor);
+        return settle(work(userId));
+      });
+    const settled = await this.retrying(attempt).catch(async (error: unknown) => {
       if (error instanceof DomainError) {
         const { provider, client } = visitor;
         await this.audit.record(
@@ -55,7 +55,9 @@ export class OAuthAccountsService {
         );
       }
       throw error;
-    }
+    });
+    if ('refusal' in settled) throw settled.refusal;
+    return settled.result;
   }
 
   private async retrying<T>(attempt: () => Promise<T>): Promise<T> {
@@ -95,10 +97,12 @@ export class OAuthAccountsService {
     return userId;
   }
 
+  /** Where the provider does not vouch for the address, a mail lets its owner do so. */
   private async createUser({ profile, language, client }: Visitor, email: string): Promise<string> {
     const displayName = displayNameOf(profile.name, email);
     const userId = await this.users.create({ email, displayName, language, passwordHash: null });
     await this.audit.record({ action: 'registered', userId }, client);
+    if (!profile.isEmailVerified) await this.mails.sendLink('verify_email', userId, email);
     return userId;
   }
 
@@ -106,5 +110,19 @@ export class OAuthAccountsService {
     const { subject, email } = profile;
     await this.identities.create({ userId, provider, subject, email });
     await this.audit.record({ action: 'identity_linked', userId, detail: { provider } }, client);
+  }
+}
+
+/**
+ * What is refused for want of a verified address is refused behind the commit: else the account that
+ * was just made would go with it, and nobody could ever verify its address.
+ */
+async function settle<T>(work: Promise<T>): Promise<{ result: T } | { refusal: DomainError }> {
+  try {
+    return { result: await work };
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'email_not_verified')
+      return { refusal: error };
+    throw error;
   }
 }

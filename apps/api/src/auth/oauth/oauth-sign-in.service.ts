@@ -30,7 +30,7 @@ export class OAuthSignInService {
     private readonly signIn: SignInService,
   ) {}
 
-  /** @throws DomainError `oauth_code_invalid`, `account_deactivated` */
+  /** @throws DomainError `oauth_code_invalid`, `account_deactivated`, `email_not_verified` */
   async exchange(body: ExchangeOAuthBody, client: ClientInfo): Promise<LoginResult> {
     let userId: string | null = null;
     const admitted = await this.database
@@ -54,8 +54,8 @@ export class OAuthSignInService {
   }
 
   /**
-   * @throws DomainError `not_found`, `oauth_token_invalid`, `oauth_failed`, `account_deactivated`, and
-   *   as `OAuthAccountsService.forVisitor`
+   * @throws DomainError `not_found`, `oauth_token_invalid`, `oauth_failed`, `account_deactivated`,
+   *   `email_not_verified`, and as `OAuthAccountsService.forVisitor`
    */
   async signInNatively(
     name: string,

@@ -41,7 +41,12 @@ export class OAuthController {
     operationId: 'exchangeOAuthCode',
     summary: 'Exchange the code of a return address for tokens',
     answers: [{ status: 200, description: 'Signed in', schema: LoginResult }],
-    problems: ['validation_failed', 'oauth_code_invalid', 'account_deactivated'],
+    problems: [
+      'validation_failed',
+      'oauth_code_invalid',
+      'account_deactivated',
+      'email_not_verified',
+    ],
   })
   exchange(
     @Body({ schema: ExchangeOAuthBody }) body: ExchangeOAuthBody,
@@ -131,6 +136,7 @@ export class OAuthController {
       'oauth_email_missing',
       'oauth_email_unverified',
       'account_deactivated',
+      'email_not_verified',
       'oauth_failed',
     ],
   })
