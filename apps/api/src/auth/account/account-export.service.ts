@@ -32,10 +32,9 @@ export class AccountExportService {
    */
   async open(principal: Principal, client: ClientInfo, signal: AbortSignal): Promise<Readable> {
     const { userId } = principal;
-    const { isActive: _, ...user } = await this.users.getForAdmin(userId);
     const head = {
       exportedAt: new Date().toISOString(),
-      user,
+      user: await this.users.get(userId),
       preferences: await this.users.getPreferences(userId),
       notificationPreferences: await this.notifications.get(userId),
       sessions: await this.sessions.list(principal),
