@@ -52,7 +52,7 @@ export const stages: readonly Stage[] = [
     countsTests: true,
     args: packageScript('test:jest', '--ci', '--json', `--outputFile=${JEST_RESULT}`),
   },
-  ...['sync', 'http', 'auth'].map((suite) => ({
+  ...['sync', 'http', 'auth', 'realtime'].map((suite) => ({
     name: `bench-${suite}`,
     title: `Benchmark of ${suite}, tiny`,
     args: packageScript('bench', suite, '--smoke'),

@@ -98,7 +98,8 @@ async function hashPassword(admin: pg.Client, api: ServerProcess): Promise<strin
   return rows[0]!.hash;
 }
 
-async function signIn(api: ServerProcess, email: string): Promise<string> {
+/** A session of its own, and its access token. */
+export async function signIn(api: ServerProcess, email: string): Promise<string> {
   const { accessToken } = await post(api, 'login', { email, password: PASSWORD });
   return accessToken;
 }

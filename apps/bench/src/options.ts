@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import { type SuiteName, suiteNames } from './suite.ts';
 
-export const HELP = `Usage: pnpm bench <sync|http|auth> [options]
+export const HELP = `Usage: pnpm bench <sync|http|auth|realtime> [options]
 
   sync   sync against the bare limit of its SQL and against the naive backend, all in one run
   http   an authenticated request against an open one
   auth   sign-in and refresh against bare hashing, and what a flood of sign-ins does to others
+  realtime
+         how soon a push wakes another device, against bare Socket.IO
 
   --only <pattern>       only cases whose id matches the regular expression, such as 'push|pull-0'
   --rounds <number>      rounds in which every contestant takes a turn

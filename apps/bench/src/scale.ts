@@ -22,6 +22,10 @@ export interface Scale {
   readonly crowd: { readonly foreignRows: number; readonly tombstones: number };
   /** Of each question about known addresses, and as many about unknown ones. */
   readonly addressSamples: number;
+  /** Connected while wake-ups are measured. */
+  readonly sockets: number;
+  /** Of one round of one contestant. */
+  readonly wakeUps: number;
   readonly rounds: number;
   /** Before the clock starts: what a contestant compiles and caches on the way. */
   readonly warmUpMs: number;
@@ -42,6 +46,8 @@ export const FULL: Scale = {
   largePush: 10_000,
   crowd: { foreignRows: 1_000_000, tombstones: 100_000 },
   addressSamples: 400,
+  sockets: 1_000,
+  wakeUps: 200,
   rounds: 7,
   warmUpMs: 1_000,
   repeats: (rows) => (rows <= 100 ? 40 : rows <= 1_000 ? 10 : rows <= 10_000 ? 3 : 1),
@@ -61,6 +67,8 @@ export const SMOKE: Scale = {
   largePush: 100,
   crowd: { foreignRows: 2_000, tombstones: 500 },
   addressSamples: 5,
+  sockets: 20,
+  wakeUps: 5,
   rounds: 1,
   warmUpMs: 0,
   repeats: () => 2,

@@ -9,6 +9,7 @@ import { memoryCase } from './memory.ts';
 import { neighboursCase } from './neighbours.ts';
 import { pullCases } from './pulls.ts';
 import { pushCases } from './pushes.ts';
+import { realtimeCases } from './realtime.ts';
 import { wireSizeCase } from './wire-size.ts';
 
 /** In the order in which they run: what makes tables grow comes behind what reads them. */
@@ -28,4 +29,5 @@ export const suites: Readonly<Record<SuiteName, (scale: Scale) => Case[]>> = {
   sync: syncCases,
   http: httpCases,
   auth: authCases,
+  realtime: realtimeCases,
 };

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { type Account, cursorBefore, firstProjectOf, seededVersion } from '../accounts.ts';
 import type { Bench } from '../bench.ts';
 import type { Client, Contestant } from '../contestants/contestant.ts';
@@ -6,6 +6,7 @@ import { apiContestant, naiveContestant } from '../contestants/http-contestant.t
 import { counted } from '../format.ts';
 import { createBatch } from '../records.ts';
 import type { Scale } from '../scale.ts';
+import { memoryOf } from '../stand/process-memory.ts';
 import type { ServerProcess } from '../stand/server-process.ts';
 import type { Case, Table } from './case.ts';
 
@@ -93,17 +94,10 @@ async function peakOf(
   // Not everywhere possible; the peak of the start is lower anyway.
   await writeFile(`/proc/${server.pid}/clear_refs`, RESET_PEAK).catch(() => undefined);
   await run(client);
-  const peak = await readPeak(server);
+  const bytes = await memoryOf(server, 'peak');
   await client.close();
   await server.stop();
-  return peak;
-}
-
-/** In MB; null where the system does not tell. */
-async function readPeak({ pid }: ServerProcess): Promise<number | null> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kib = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kib === undefined ? null : Math.round((Number(kib) * 1024) / 1e6);
+  return bytes === null ? null : Math.round(bytes / 1e6);
 }
 
 const inMb = (value: number | null) => (value === null ? 'not available' : `${value} MB`);

@@ -133,6 +133,12 @@ const targets: readonly Target[] = [
     { id: 'flood', figure: 'p99', most: 50 },
     (value) => `${figure(value)} ms`,
   ),
+  figureBelow(
+    'wake-up after the answer to a push',
+    'p99 within ×3 of bare Socket.IO',
+    { id: 'wake-up', figure: 'p99', most: 3 },
+    times,
+  ),
 ];
 
 /** Of the targets whose cases were measured. */

@@ -7,6 +7,7 @@ import { type ServerProcess, startServerProcess } from './server-process.ts';
 import type { Teardown } from './teardown.ts';
 
 const PROBED_ENTRY = path.join(import.meta.dirname, 'api-with-probes.ts');
+const BARE_SOCKETS_ENTRY = path.join(import.meta.dirname, 'bare-sockets.ts');
 const NAIVE_ENTRY = path.join(import.meta.dirname, '../../naive/dist/main.js');
 
 /** Limits are counted, as in production, and never reached. */
@@ -16,6 +17,7 @@ const API_SETTINGS = {
   RATE_LIMIT_USER_PER_MINUTE: MANY,
   RATE_LIMIT_SYNC_PER_MINUTE: MANY,
   RATE_LIMIT_AUTH_PER_MINUTE: MANY,
+  RATE_LIMIT_HANDSHAKE_PER_MINUTE: MANY,
   SYNC_STRICT: 'false',
   FRONTEND_URL: 'https://app.example.com',
   // Nobody listens there, and no mail leaves.
@@ -80,6 +82,16 @@ export class Stand {
       entry,
       env: { ...this.secrets(database), ...API_SETTINGS, ...settings },
       readyPath: '/api/v1/health/ready',
+    };
+    return startServerProcess(options, this.teardown);
+  }
+
+  startBareSockets({ url }: BenchDatabase): Promise<ServerProcess> {
+    const options = {
+      name: 'The bare Socket.IO server',
+      entry: BARE_SOCKETS_ENTRY,
+      env: { DATABASE_URL: url },
+      readyPath: '/ready',
     };
     return startServerProcess(options, this.teardown);
   }
