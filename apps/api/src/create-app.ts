@@ -25,10 +25,17 @@ import { SocketServerAdapter } from './platform/realtime/socket-server-adapter.j
 import { JsonLogger } from './platform/logging/json-logger.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
-/** Where Apple posts a form. */
-const FORM_ROUTE = `/${GLOBAL_PREFIX}/auth/oauth/:provider/callback`;
 /** What a process that does nothing but jobs answers, so that it can be watched. */
 const WATCHED_ROUTES = new RegExp(`^/(${GLOBAL_PREFIX}/health(/.+)?|${METRICS_PATH})$`);
+const UNSUBSCRIBE_ROUTE = `/${GLOBAL_PREFIX}/notifications/unsubscribe`;
+/** Where Apple posts a form, and where mail programs do (RFC 8058). */
+const FORM_ROUTES = {
+  'application/x-www-form-urlencoded': [
+    `/${GLOBAL_PREFIX}/auth/oauth/:provider/callback`,
+    UNSUBSCRIBE_ROUTE,
+  ],
+  'multipart/form-data': [UNSUBSCRIBE_ROUTE],
+};
 const BODY_LIMIT_BYTES = 256 * 1024;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
@@ -151,14 +158,17 @@ function serveSockets(app: NestFastifyApplication): void {
 
 /** Any other route would take forms from foreign pages, without a preflight. */
 function readForms(fastify: FastifyInstance): void {
-  fastify.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    async ({ routeOptions }: FastifyRequest, body: string) => {
-      if (routeOptions.url !== FORM_ROUTE) throw new DomainError('unsupported_media_type');
-      return body;
-    },
-  );
+  for (const [type, routes] of Object.entries(FORM_ROUTES)) {
+    fastify.addContentTypeParser(
+      type,
+      { parseAs: 'string' },
+      async ({ routeOptions }: FastifyRequest, body: string) => {
+        const isExpected = routes.some((route) => route === routeOptions.url);
+        if (!isExpected) throw new DomainError('unsupported_media_type');
+        return body;
+      },
+    );
+  }
 }
 
 function readJson(fastify: FastifyInstance): void {

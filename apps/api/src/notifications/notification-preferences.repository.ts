@@ -19,6 +19,13 @@ export class NotificationPreferencesRepository {
     });
   }
 
+  /** To the end of the transaction, as a row that refers to them would; false when they are gone. */
+  async holdUser(userId: string): Promise<boolean> {
+    const rows = await this.database.prisma.$queryRaw<unknown[]>`
+      SELECT FROM users WHERE id = ${userId}::uuid FOR KEY SHARE`;
+    return rows.length > 0;
+  }
+
   /** What is not given stays as it is. */
   async set(userId: string, { type, feed, mail }: ChosenChannels): Promise<void> {
     const chosen = { ...(feed !== undefined && { feed }), ...(mail !== undefined && { mail }) };

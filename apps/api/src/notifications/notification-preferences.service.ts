@@ -31,6 +31,14 @@ export class NotificationPreferencesService {
     return Object.fromEntries(entries) as ByType;
   }
 
+  /** Nothing for a user who is gone. */
+  async stopMail(userId: string, type: NotificationType): Promise<void> {
+    await this.database.transaction(async () => {
+      if (!(await this.preferences.holdUser(userId))) return;
+      await this.preferences.set(userId, { type, mail: false });
+    });
+  }
+
   /** All or nothing; what is left out stays as it is, also beside a change at the same time. */
   async update(
     userId: string,

@@ -1,17 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import {
-  type Language,
   type NewNotification,
   type Notification,
   type NotificationType,
   notificationTypes,
 } from '@rind/contracts';
 import { v7 as uuidv7 } from 'uuid';
-import type { z } from 'zod';
 import { Database } from '../platform/database/database.js';
 import { SyncService } from '../sync/sync.service.js';
 import { NotificationEvents } from './notification-events.js';
+import { NotificationMails } from './notification-mails.service.js';
 import { NotificationsRepository } from './notifications.repository.js';
+import { wordingOf } from './wording.js';
 
 /** Tells users what happened. */
 @Injectable()
@@ -19,6 +19,7 @@ export class NotificationsService {
   constructor(
     private readonly database: Database,
     private readonly events: NotificationEvents,
+    private readonly mails: NotificationMails,
     private readonly notifications: NotificationsRepository,
     private readonly sync: SyncService,
   ) {}
@@ -35,14 +36,17 @@ export class NotificationsService {
     userId: string,
     { type, data }: NewNotification<Type>,
   ): Promise<void> {
-    const { channels, texts, data: schema } = notificationTypes[type] as AnyType;
-    const known = schema.parse(data) as Record<string, unknown>;
+    const { channels, isSecurity, data: schema } = notificationTypes[type];
+    const known: Record<string, unknown> = schema.parse(data);
     await this.database.sqlTransaction(async () => {
       const addressee = await this.notifications.holdAddressee(userId, type);
       if (!addressee) return;
-      const wording = texts[addressee.language](known);
-      if (addressee.feed ?? channels.feed) {
-        await this.addToFeed(userId, { type, ...wording, data: known });
+      const { language, feed, mail } = addressee;
+      if (isSecurity || (mail ?? channels.mail)) {
+        await this.mails.add({ userId, type, language, data: known });
+      }
+      if (feed ?? channels.feed) {
+        await this.addToFeed(userId, { type, ...wordingOf(type, language, known), data: known });
       }
     });
   }
@@ -65,11 +69,4 @@ export class NotificationsService {
     const notification = { id, ...content, readAt: null, createdAt };
     this.database.afterCommit(() => this.events.emit('created', { userId, notification }));
   }
-}
-
-/** Any type of the table, where the compiler has held the data against its own already. */
-interface AnyType {
-  readonly data: z.ZodType;
-  readonly channels: { readonly feed: boolean; readonly mail: boolean };
-  readonly texts: Readonly<Record<Language, (data: unknown) => { title: string; body: string }>>;
 }

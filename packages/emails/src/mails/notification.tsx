@@ -6,7 +6,8 @@ export const notification: Template<{
   readonly title: string;
   readonly body: string;
   readonly link: string;
-  readonly unsubscribeLink: string;
+  /** None for what nobody may miss. */
+  readonly unsubscribeLink?: string;
 }> = {
   en: ({ title, body, link, unsubscribeLink }) => ({
     subject: title,
@@ -14,10 +15,12 @@ export const notification: Template<{
     body: (
       <>
         <Action href={link}>Open the app</Action>
-        <Note>
-          You get this mail because you asked for notifications like this one.{' '}
-          <TextLink href={unsubscribeLink}>Unsubscribe</TextLink>
-        </Note>
+        {unsubscribeLink !== undefined && (
+          <Note>
+            You get this mail because you asked for notifications like this one.{' '}
+            <TextLink href={unsubscribeLink}>Unsubscribe</TextLink>
+          </Note>
+        )}
       </>
     ),
   }),
@@ -27,10 +30,12 @@ export const notification: Template<{
     body: (
       <>
         <Action href={link}>App öffnen</Action>
-        <Note>
-          Du bekommst diese Mail, weil du Benachrichtigungen dieser Art per Mail erhältst.{' '}
-          <TextLink href={unsubscribeLink}>Abbestellen</TextLink>
-        </Note>
+        {unsubscribeLink !== undefined && (
+          <Note>
+            Du bekommst diese Mail, weil du Benachrichtigungen dieser Art per Mail erhältst.{' '}
+            <TextLink href={unsubscribeLink}>Abbestellen</TextLink>
+          </Note>
+        )}
       </>
     ),
   }),

@@ -3013,6 +3013,54 @@ export type CountUnreadNotificationsResponses = {
 
 export type CountUnreadNotificationsResponse = CountUnreadNotificationsResponses[keyof CountUnreadNotificationsResponses];
 
+export type UnsubscribeData = {
+    body?: never;
+    path?: never;
+    query: {
+        /**
+         * From the link in a mail
+         */
+        token: string;
+    };
+    url: '/api/v1/notifications/unsubscribe';
+};
+
+export type UnsubscribeErrors = {
+    /**
+     * `cross_origin_refused`: Cross-origin request refused
+     */
+    403: Problem;
+    /**
+     * `validation_failed`: Validation failed
+     *
+     * `mail_token_invalid`: Mail token invalid
+     */
+    422: Problem;
+    /**
+     * `rate_limited`: Too many requests
+     */
+    429: Problem;
+    /**
+     * `internal_error`: Internal error
+     */
+    500: Problem;
+    /**
+     * `service_unavailable`: Service unavailable
+     */
+    503: Problem;
+};
+
+export type UnsubscribeError = UnsubscribeErrors[keyof UnsubscribeErrors];
+
+export type UnsubscribeResponses = {
+    /**
+     * There will be no more
+     */
+    204: void;
+};
+
+export type UnsubscribeResponse = UnsubscribeResponses[keyof UnsubscribeResponses];
+
 export type DeleteNotificationData = {
     body?: never;
     path: {
