@@ -10,6 +10,7 @@ import { NotificationMails } from './notification-mails.service.js';
 import { NotificationPreferencesRepository } from './notification-preferences.repository.js';
 import { NotificationPreferencesService } from './notification-preferences.service.js';
 import { NotificationsController } from './notifications.controller.js';
+import { NotificationsPurge } from './notifications-purge.service.js';
 import { NotificationsRepository } from './notifications.repository.js';
 import { NotificationsService } from './notifications.service.js';
 import { UnsubscribeTokens } from './unsubscribe-tokens.js';
@@ -26,6 +27,7 @@ import { UnsubscribeController } from './unsubscribe.controller.js';
     NotificationMails,
     NotificationPreferencesRepository,
     NotificationPreferencesService,
+    NotificationsPurge,
     NotificationsRepository,
     NotificationsService,
     UnsubscribeTokens,

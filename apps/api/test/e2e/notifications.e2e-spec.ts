@@ -5,6 +5,7 @@ import type {
   UnreadCount,
 } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { NotificationsPurge } from '../../src/notifications/notifications-purge.service.js';
 import { NotificationsService } from '../../src/notifications/notifications.service.js';
 import { type SyncChange, SyncEvents } from '../../src/sync/sync-events.js';
 import { SyncService } from '../../src/sync/sync.service.js';
@@ -116,7 +117,7 @@ describe('the feed over REST', () => {
       body: 'B',
       data: '{}',
       read_at: null,
-      created_at: 1e3,
+      created_at: Date.now() - 1000,
     }));
     await rind.app.get(SyncService).write(account.id, { notifications: { created } });
     const wakeUps = await wakeUpsOf(() => call('POST', '/read-all'));
@@ -135,6 +136,28 @@ describe('the feed over REST', () => {
     expect((await call('POST', `/${one!.id}/read`)).status).toBe(404);
     expect((await list()).items.map(({ id }) => id)).toEqual([other!.id]);
     expect((await session.pull()).deleted('notifications')).toEqual([one!.id]);
+  });
+
+  test('loses what is older than NOTIFICATIONS_RETENTION_DAYS, on devices too, and keeps the rest', async () => {
+    const [old, young] = await told(2);
+    const others = await told(1, await rind.signUp());
+    const days = (count: number) => Date.now() - count * 86_400_000;
+    const age = (id: string, createdAt: number) =>
+      rind.sql.query('UPDATE notifications SET created_at = $2 WHERE id = $1', [id, createdAt]);
+    await age(old!.id, days(91));
+    await age(young!.id, days(89));
+    const session = await SyncSession.open(rind, account);
+    const wakeUps = await wakeUpsOf(async () => {
+      expect(await rind.app.get(NotificationsPurge).purge()).toBe(1);
+      expect(await rind.app.get(NotificationsPurge).purge()).toBe(0);
+    });
+    expect([wakeUps, (await session.pull()).deleted('notifications')]).toEqual([1, [old!.id]]);
+    expect((await list()).items.map(({ id }) => id)).toEqual([young!.id]);
+    const { rows } = await rind.sql.query(
+      'SELECT is_deleted FROM notifications WHERE id = ANY ($1)',
+      [others.map(({ id }) => id)],
+    );
+    expect(rows.every(({ is_deleted: isDeleted }) => !isDeleted)).toBe(true);
   });
 
   test('knows nothing of what somebody else was told', async () => {

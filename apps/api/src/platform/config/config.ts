@@ -178,6 +178,7 @@ const Environment = z.object({
   METRICS_TOKEN: BearerToken.optional(),
   SYNC_STRICT: Flag.default(false),
   SYNC_TOMBSTONE_DAYS: Days.default(180),
+  NOTIFICATIONS_RETENTION_DAYS: Days.default(90),
   RIND_SPOOL_DIR: z.string().optional(),
   SYNC_BODY_LIMIT_MB: z.coerce.number().int().min(1).max(256).default(25),
   RATE_LIMIT_ANON_PER_MINUTE: PerMinute.default(100),
@@ -439,6 +440,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       tombstoneDays: env.SYNC_TOMBSTONE_DAYS,
       bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024,
     },
+    notifications: { retentionDays: env.NOTIFICATIONS_RETENTION_DAYS },
     /** Null: the system's own folder for temporary files. */
     spoolDirectory: env.RIND_SPOOL_DIR ?? null,
     rateLimits: {

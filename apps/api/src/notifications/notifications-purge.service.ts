@@ -1,0 +1,42 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { z } from 'zod';
+import type { Config } from '../platform/config/config.js';
+import { InjectConfig } from '../platform/config/config.module.js';
+import { Jobs, type ScheduledJob } from '../platform/jobs/jobs.js';
+import { NotificationFeedRepository } from './notification-feed.repository.js';
+import { NotificationFeedService } from './notification-feed.service.js';
+
+const purgeJob: ScheduledJob = { name: 'purge_notifications', payload: z.object({}) };
+
+const DAY_MS = 86_400_000;
+const USERS_PER_BATCH = 200;
+
+/** Deletes what is too old for anybody to look for. */
+@Injectable()
+export class NotificationsPurge {
+  private readonly logger = new Logger(NotificationsPurge.name);
+
+  constructor(
+    @InjectConfig() private readonly config: Config,
+    private readonly rows: NotificationFeedRepository,
+    private readonly feed: NotificationFeedService,
+    jobs: Jobs,
+  ) {
+    jobs.handle(purgeJob, async () => void (await this.purge()));
+    jobs.schedule(purgeJob, '30 3 * * *');
+  }
+
+  /** How many were older than NOTIFICATIONS_RETENTION_DAYS, read or not. User by user, in small transactions. */
+  async purge(): Promise<number> {
+    const before = Date.now() - this.config.notifications.retentionDays * DAY_MS;
+    let purged = 0;
+    let userIds = await this.rows.listUsersWithOld(before, null, USERS_PER_BATCH);
+    while (userIds.length > 0) {
+      for (const userId of userIds) purged += await this.feed.deleteOlderThan(userId, before);
+      const last = userIds.at(-1)!;
+      userIds = await this.rows.listUsersWithOld(before, last, USERS_PER_BATCH);
+    }
+    this.logger.log({ notifications: purged }, 'Old notifications were deleted');
+    return purged;
+  }
+}
