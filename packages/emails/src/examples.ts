@@ -10,7 +10,6 @@ export const examples = (language: Language): { readonly [Kind in MailKind]: Mai
   reset_password: { link: link('reset-password') },
   change_email: { link: link('change-email') },
   address_in_use: { link: `${app}/` },
-  password_changed: { link: `${app}/` },
   email_changed: {},
   account_deleted: {},
   notification: {

@@ -3,7 +3,6 @@ import { addressInUse } from './mails/address-in-use.js';
 import { changeEmail } from './mails/change-email.js';
 import { emailChanged } from './mails/email-changed.js';
 import { notification } from './mails/notification.js';
-import { passwordChanged } from './mails/password-changed.js';
 import { resetPassword } from './mails/reset-password.js';
 import { verifyEmail } from './mails/verify-email.js';
 import type { Template } from './template.js';
@@ -14,7 +13,6 @@ export const mails = {
   reset_password: resetPassword,
   change_email: changeEmail,
   address_in_use: addressInUse,
-  password_changed: passwordChanged,
   email_changed: emailChanged,
   account_deleted: accountDeleted,
   notification,

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../platform/database/database.js';
 import { UsersService } from '../users/users.service.js';
+import { KnownDevices } from './known-devices.js';
 import { IdentitiesRepository } from './oauth/identities.repository.js';
 import { OAuthFlowsRepository } from './oauth/oauth-flows.repository.js';
 import { MailTokensService } from './mails/mail-tokens.service.js';
@@ -19,12 +20,13 @@ export class AddressProofsService {
     private readonly identities: IdentitiesRepository,
     private readonly oauthFlows: OAuthFlowsRepository,
     private readonly tokens: MailTokensService,
+    private readonly devices: KnownDevices,
   ) {}
 
   /**
    * Marks the address as verified. When it never was before, everything that the account was set up
-   * with goes: password, sessions, identities, the links of pending mails, and codes that would still
-   * become sessions. Joins a current transaction.
+   * with goes: password, sessions, identities, the links of pending mails, codes that would still
+   * become sessions, and what devices it was used on. Joins a current transaction.
    */
   async prove(userId: string): Promise<void> {
     await this.database.transaction(async () => {
@@ -35,6 +37,7 @@ export class AddressProofsService {
       await this.identities.deleteAll(userId);
       await this.oauthFlows.deleteCodesOf(userId);
       await this.tokens.voidAll(userId);
+      await this.devices.forgetAll(userId);
     });
   }
 }

@@ -25,6 +25,8 @@ import { TokenCookies } from './cookies/token-cookies.js';
 import { CredentialsService } from './credentials.service.js';
 import { ExpiredRowsService } from './expired-rows.service.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { KnownDevices } from './known-devices.js';
+import { KnownDevicesRepository } from './known-devices.repository.js';
 import { LargeBodies } from './large-bodies.js';
 import { AuthMails } from './mails/auth-mails.service.js';
 import { MailTokens } from './mails/mail-tokens.js';
@@ -104,6 +106,8 @@ import { SocketSignIn } from './socket-sign-in.js';
     IdentitiesService,
     IdentityLinkingService,
     JwtStrategy,
+    KnownDevices,
+    KnownDevicesRepository,
     LargeBodies,
     LimitKeys,
     MailTokens,

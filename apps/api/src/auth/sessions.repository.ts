@@ -27,6 +27,12 @@ export interface RefreshableSession extends Session {
   readonly isUsable: boolean;
 }
 
+/** A session that is gone now. */
+interface EndedSession extends Pick<Session, 'id' | 'deviceName' | 'platform'> {
+  /** Whether it was of no use before. */
+  readonly isExpired: boolean;
+}
+
 interface NewSession {
   readonly userId: string;
   readonly device: Device | undefined;
@@ -116,12 +122,12 @@ export class SessionsRepository {
   }
 
   /** Keeps this session and those used last, `limit` in all; expired ones go first. */
-  async deleteBeyond({ id, userId }: SessionRow, limit: number): Promise<string[]> {
-    return this.idsOf(this.prisma.$queryRaw`
+  async deleteBeyond({ id, userId }: SessionRow, limit: number): Promise<EndedSession[]> {
+    return this.prisma.$queryRaw`
       DELETE FROM sessions WHERE id IN (
         SELECT id FROM sessions WHERE user_id = ${userId}::uuid AND id <> ${id}::uuid
         ORDER BY expires_at > now() DESC, last_used_at DESC, id DESC OFFSET ${limit - 1})
-      RETURNING id`);
+      RETURNING id, device_name AS "deviceName", platform, expires_at <= now() AS "isExpired"`;
   }
 
   async find(id: string): Promise<RefreshableSession | null> {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import type { Device, Session } from '@rind/contracts';
+import type { Device, NotificationData, Session } from '@rind/contracts';
 import { NIL } from 'uuid';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
@@ -9,8 +9,10 @@ import { DomainError } from '../platform/errors/domain.error.js';
 import { addressKey } from '../platform/http/client-address.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import type { Principal } from '../platform/http/principal.js';
+import { NotificationsService } from '../notifications/notifications.service.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
 import { RefreshMetrics } from './refresh-metrics.js';
+import { KnownDevices } from './known-devices.js';
 import { RefreshTokens, type ParsedRefreshToken } from './refresh-tokens.js';
 import { type SessionEndReason, SessionEnds } from './session-ends.js';
 import { toSession } from './sessions.mapper.js';
@@ -44,6 +46,8 @@ export class PasswordChangedError extends Error {
   override readonly name = 'PasswordChangedError';
 }
 
+type DeviceData = NotificationData<'new_sign_in'>;
+
 const SALT_BYTES = 16;
 
 const RECENT_MINUTES = 10;
@@ -64,6 +68,8 @@ export class SessionsService {
     private readonly rateLimits: RateLimits,
     private readonly ends: SessionEnds,
     private readonly metrics: RefreshMetrics,
+    private readonly devices: KnownDevices,
+    private readonly notifications: NotificationsService,
   ) {}
 
   /**
@@ -91,9 +97,14 @@ export class SessionsService {
         lifetimeDays: this.lifetime.ttlDays,
         now,
       });
-      await this.ends.endOfLocked({ userId, reason: 'limit', client }, () =>
-        this.sessions.deleteBeyond(session, this.config.auth.sessionLimit),
-      );
+      const ended = await this.endBeyondLimit(session, client);
+      // Last, since it takes the user's clock, which comes behind users and sessions.
+      if (await this.devices.isStrange(userId, device, client)) {
+        await this.notifications.notify(userId, { type: 'new_sign_in', data: dataOf(session) });
+      }
+      for (const data of ended) {
+        await this.notifications.notify(userId, { type: 'session_ended_by_limit', data });
+      }
       return this.opened(session);
     });
   }
@@ -215,6 +226,18 @@ export class SessionsService {
     await this.endAll(userId, sessionId, { reason: 'ended_by_user', client });
   }
 
+  /** What is told of those that were good until now. */
+  private async endBeyondLimit(session: SessionRow, client: ClientInfo): Promise<DeviceData[]> {
+    const { userId } = session;
+    let ended: Array<DeviceData> = [];
+    await this.ends.endOfLocked({ userId, reason: 'limit', client }, async () => {
+      const deleted = await this.sessions.deleteBeyond(session, this.config.auth.sessionLimit);
+      ended = deleted.filter(({ isExpired }) => !isExpired).map(dataOf);
+      return deleted.map(({ id }) => id);
+    });
+    return ended;
+  }
+
   private async findGenuine(presented: ParsedRefreshToken): Promise<RefreshableSession> {
     const session = await this.sessions.find(presented.sessionId);
     if (!session || !this.refreshTokens.isGenuine(presented, session.refreshSalt)) {
@@ -249,9 +272,16 @@ export class SessionsService {
     }
     // Committed before the refusal is thrown, which would roll it back.
     const { userId } = session;
-    const ended = await this.ends.end({ userId, reason: 'reuse', client }, () =>
-      this.sessions.deleteAsSeen(session),
-    );
+    const ended = await this.database.transaction(async () => {
+      const count = await this.ends.end({ userId, reason: 'reuse', client }, () =>
+        this.sessions.deleteAsSeen(session),
+      );
+      const data = dataOf(session);
+      if (count > 0) {
+        await this.notifications.notify(userId, { type: 'session_ended_by_reuse', data });
+      }
+      return count;
+    });
     if (ended === 0) return null;
     this.metrics.count('reused');
     this.logger.warn(
@@ -279,4 +309,12 @@ export class SessionsService {
       maxDays: this.config.auth.sessionMaxDays,
     };
   }
+}
+
+function dataOf({
+  id: sessionId,
+  deviceName,
+  platform,
+}: Pick<SessionRow, 'id' | 'deviceName' | 'platform'>): DeviceData {
+  return { sessionId, deviceName, platform };
 }

@@ -12,6 +12,7 @@ import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
 import { DomainError } from '../platform/errors/domain.error.js';
+import { NotificationsService } from '../notifications/notifications.service.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
 import { NewPasswords } from '../platform/passwords/new-passwords.js';
 import { UsersService } from '../users/users.service.js';
@@ -41,6 +42,7 @@ export class SignInService {
     private readonly credentials: CredentialsService,
     private readonly newPasswords: NewPasswords,
     private readonly mails: AuthMails,
+    private readonly notifications: NotificationsService,
     private readonly pendingSignIns: PendingSignInsService,
   ) {}
 
@@ -156,6 +158,7 @@ export class SignInService {
     const userId = await this.users.create({ email, displayName, language, passwordHash });
     await this.audit.record({ action: 'registered', userId }, client);
     await this.mails.sendLink('verify_email', userId, email);
+    await this.notifications.notify(userId, { type: 'welcome', data: {} });
     return userId;
   }
 

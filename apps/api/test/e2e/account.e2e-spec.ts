@@ -75,6 +75,7 @@ const exported = [
   'user_roles',
 ];
 const notExported = {
+  known_devices: 'digests, which only tell whether a device was seen before',
   pending_sign_ins: 'sign-ins that wait for a code, for five minutes',
   recovery_codes: 'digests of codes, which only prove who the user is',
   totp_factors: 'the secret of the authenticator app, which only proves who the user is',

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { AdminUsersService } from '../../src/admin/admin-users.service.js';
 import { flowSecretsOf } from '../../src/auth/oauth/flow-secrets.js';
+import { UnsubscribeTokens } from '../../src/notifications/unsubscribe-tokens.js';
 import { settle, untilLive } from '../support/notices.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -62,9 +63,13 @@ function urlOf(path: string): string {
       .replace('/api/v1', '')
       .replace('{provider}', 'facebook')
       .replace('{id}', '01900000-0000-7000-8000-000000000000') +
-    (path.includes('{provider}') ? query : '')
+    (path.includes('{provider}') ? query : '') +
+    (path.endsWith('/unsubscribe') ? `?token=${unsubscribeToken()}` : '')
   );
 }
+
+const unsubscribeToken = () =>
+  rind.app.get(UnsubscribeTokens).mint({ userId: ada.id, type: 'welcome' });
 
 let rind: TestApp;
 let ada: Account;
@@ -212,7 +217,7 @@ test('every route tells that the database is away', async () => {
 });
 
 test('every route tells nothing of what is wrong inside, but that something is', async () => {
-  const tables = ['sessions', 'rate_limits', 'oauth_flows'];
+  const tables = ['sessions', 'rate_limits', 'oauth_flows', 'notification_preferences'];
   const rename = (from: string, to: string) =>
     rind.sql.query(`ALTER TABLE ${from} RENAME TO ${to}`);
   for (const table of tables) await rename(table, `${table}_away`);

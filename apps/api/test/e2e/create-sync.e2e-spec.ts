@@ -19,7 +19,11 @@ const JWT_SECRET = 'a secret of at least thirty-two characters';
 const PULL = 'GET /sync/pull';
 const PUSH = 'POST /sync/push';
 const REFRESH = 'POST /auth/refresh';
-const empty = { projects: [], tasks: [], notifications: [] };
+const empty = {
+  projects: [],
+  tasks: [],
+  notifications: [expect.objectContaining({ type: 'welcome' })],
+};
 
 let rind: TestApp;
 let proxy: FaultyProxy;

@@ -6,8 +6,12 @@ import { RealtimeClient } from '../support/realtime-client.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
-/** All that a device holds whose user has no records. */
-const nothing = { projects: [], tasks: [], notifications: [] };
+/** All that a device holds whose user has made nothing: what the server told them. */
+const nothing = {
+  projects: [],
+  tasks: [],
+  notifications: [expect.objectContaining({ type: 'welcome' })],
+};
 
 /** A device that syncs once for each wake-up, and never otherwise. */
 class WokenDevice {

@@ -289,7 +289,10 @@ describe('Resetting a password', () => {
     expect((await login(email, account.password)).status).toBe(401);
     expect((await login(email, NEW_PASSWORD)).status).toBe(200);
     expect(await post('/auth/password/reset', body)).toMatchObject(invalid);
-    expect((await rind.mailsTo(email)).at(-1)).toMatchObject({ kind: 'password_changed' });
+    expect((await rind.mailsTo(email)).at(-1)).toMatchObject({
+      kind: 'notification',
+      subject: 'Your password was changed',
+    });
     expect(await actionsOf(account.id)).toEqual(
       expect.arrayContaining(['password_reset_requested', 'password_reset']),
     );
@@ -428,7 +431,10 @@ describe('Changing the password', () => {
     expect((await login(email, NEW_PASSWORD)).status).toBe(200);
     const reset = { token, password: 'yet another password' };
     expect(await post('/auth/password/reset', reset)).toMatchObject(invalid);
-    expect((await rind.mailsTo(email)).at(-1)).toMatchObject({ kind: 'password_changed' });
+    expect((await rind.mailsTo(email)).at(-1)).toMatchObject({
+      kind: 'notification',
+      subject: 'Your password was changed',
+    });
     expect(await actionsOf(account.id)).toContain('password_changed');
   });
 

@@ -123,14 +123,18 @@ describe('pushes beside other transactions', () => {
     expect(await pushed).toMatchObject({ status: 401, body: { code: 'session_ended' } });
   });
 
-  test('the first pull of an empty account: a timestamp above 0, all lists empty (rules 2, 3 and 6)', async () => {
+  test('the first pull of an empty account: a timestamp above 0, all lists there and empty but for the greeting (rules 2, 3 and 6)', async () => {
     const account = await rind.signUp();
     const { body } = await rind.request<PullResult>('GET', '/sync/pull', {
       token: account.accessToken,
     });
     const empty = { created: [], updated: [], deleted: [] };
     expect(body).toEqual({
-      changes: { projects: empty, tasks: empty, notifications: empty },
+      changes: {
+        projects: empty,
+        tasks: empty,
+        notifications: { ...empty, updated: [expect.objectContaining({ type: 'welcome' })] },
+      },
       timestamp: expect.any(Number),
       account: account.id,
       timeline: expect.stringMatching(/^[0-9a-f-]{36}$/),

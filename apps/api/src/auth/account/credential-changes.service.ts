@@ -5,6 +5,7 @@ import { Database } from '../../platform/database/database.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
+import { NotificationsService } from '../../notifications/notifications.service.js';
 import { NewPasswords } from '../../platform/passwords/new-passwords.js';
 import { UsersService } from '../../users/users.service.js';
 import { AbuseProtection } from '../abuse-protection.js';
@@ -21,6 +22,7 @@ export class CredentialChangesService {
     private readonly audit: AuditService,
     private readonly database: Database,
     private readonly newPasswords: NewPasswords,
+    private readonly notifications: NotificationsService,
     private readonly mails: AuthMails,
     private readonly reauthentication: ReauthenticationService,
     private readonly sessions: SessionsService,
@@ -52,7 +54,7 @@ export class CredentialChangesService {
       await this.sessions.endAll(userId, sessionId, { client });
       await this.tokens.voidAll(userId);
       await this.audit.record({ action: 'password_changed', userId, sessionId }, client);
-      await this.mails.sendNotice('password_changed', userId);
+      await this.notifications.notify(userId, { type: 'password_changed', data: {} });
     });
   }
 

@@ -3,6 +3,7 @@ import type { RequestMailBody, ResetPasswordBody } from '@rind/contracts';
 import { AuditService } from '../../audit/audit.service.js';
 import { Database } from '../../platform/database/database.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
+import { NotificationsService } from '../../notifications/notifications.service.js';
 import { NewPasswords } from '../../platform/passwords/new-passwords.js';
 import { UsersService } from '../../users/users.service.js';
 import { AbuseProtection } from '../abuse-protection.js';
@@ -19,6 +20,7 @@ export class PasswordRecoveryService {
     private readonly audit: AuditService,
     private readonly database: Database,
     private readonly newPasswords: NewPasswords,
+    private readonly notifications: NotificationsService,
     private readonly mails: AuthMails,
     private readonly proofs: AddressProofsService,
     private readonly sessions: SessionsService,
@@ -47,7 +49,7 @@ export class PasswordRecoveryService {
       await this.sessions.endAll(userId, undefined, { client });
       await this.tokens.voidAll(userId);
       await this.audit.record({ action: 'password_reset', userId }, client);
-      await this.mails.sendNotice('password_changed', userId);
+      await this.notifications.notify(userId, { type: 'password_changed', data: {} });
     });
   }
 }

@@ -13,7 +13,7 @@ import type { MailPurpose } from './mail-tokens.repository.js';
 import { MailTokensService } from './mail-tokens.service.js';
 
 const Purpose = z.enum(['verify_email', 'reset_password', 'change_email']);
-const Notice = z.enum(['password_changed', 'address_in_use']);
+const Notice = z.enum(['address_in_use']);
 
 /** Jobs of an earlier version carry no `userId`. */
 const sendLink: Job<{ tokenId: string; userId?: string | undefined }> = {

@@ -3,6 +3,7 @@ import type { Language, OAuthProviderName } from '@rind/contracts';
 import { AuditService } from '../../audit/audit.service.js';
 import { Database } from '../../platform/database/database.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
+import { NotificationsService } from '../../notifications/notifications.service.js';
 import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import { UsersService } from '../../users/users.service.js';
 import { AddressProofsService } from '../address-proofs.service.js';
@@ -28,6 +29,7 @@ export class OAuthAccountsService {
   constructor(
     private readonly audit: AuditService,
     private readonly database: Database,
+    private readonly notifications: NotificationsService,
     private readonly users: UsersService,
     private readonly identities: IdentitiesRepository,
     private readonly mails: AuthMails,
@@ -103,6 +105,7 @@ export class OAuthAccountsService {
     const userId = await this.users.create({ email, displayName, language, passwordHash: null });
     await this.audit.record({ action: 'registered', userId }, client);
     if (!profile.isEmailVerified) await this.mails.sendLink('verify_email', userId, email);
+    await this.notifications.notify(userId, { type: 'welcome', data: {} });
     return userId;
   }
 
