@@ -17,6 +17,8 @@ import type { Case, Table } from './case.ts';
 
 /** Longer than the API folds the changes of a user together: each push is the first after a pause. */
 const PAUSE_MS = 60;
+/** After which a wake-up does not come any more. */
+const WAITING_MS = 10_000;
 /** Handshakes under way at once. */
 const CONNECTING = 20;
 
@@ -35,6 +37,7 @@ export function realtimeCases({ sockets, rounds, wakeUps }: Scale): Case[] {
 interface Crowd {
   readonly devices: readonly Socket[];
   readonly bytesEach: number | null;
+  /** @throws WrongAnswer when somebody was cut off meanwhile */
   close(): void;
 }
 
@@ -84,6 +87,7 @@ async function compareWakeUps(bench: Bench): Promise<Table> {
     head: ['', 'p50, ms', 'p99, ms', 'memory of a socket'],
     rows: [
       ['bare Socket.IO: from the emit to the event', ...latencies(ofBare!.samples), inKb(bare)],
+      // Below zero it was there before the answer.
       ['Rind: from the answer to the event', ...latencies(ofRind!.samples), inKb(rind)],
       ['Rind: from sending the push to the event', ...latencies(fromSending), ''],
       ['after the answer, to bare Socket.IO', '', times(p99), ''],
@@ -154,7 +158,10 @@ async function gather(
   return {
     devices: sockets.slice(0, tokens.length),
     bytesEach: before === null || after === null ? null : (after - before) / count,
-    close: () => sockets.forEach((socket) => socket.close()),
+    close: () => {
+      if (!sockets.every(({ connected }) => connected)) throw new WrongAnswer('Sockets were lost');
+      for (const socket of sockets) socket.close();
+    },
   };
 }
 
@@ -170,18 +177,29 @@ async function connect({ host, port }: ServerProcess, token: string): Promise<So
     socket.once('connect', resolve);
     socket.once('connect_error', reject);
   });
-  socket.once('disconnect', (reason) => {
-    if (reason !== 'io client disconnect') throw new WrongAnswer(`A socket was lost: ${reason}`);
-  });
   return socket;
 }
 
-function nextWakeUp(socket: Socket): Promise<{ at: bigint; sentAt?: string }> {
-  return new Promise((resolve) => {
+interface WakeUp {
+  readonly at: bigint;
+  readonly sentAt?: string;
+}
+
+function nextWakeUp(socket: Socket): Promise<WakeUp> {
+  const wakeUp = new Promise<WakeUp>((resolve, reject) => {
+    const fail = (why: string) => reject(new WrongAnswer(`A device was not woken: ${why}`));
+    const timer = setTimeout(fail, WAITING_MS, 'nothing came');
+    socket.once('disconnect', fail);
     socket.once('sync:changed', ({ sentAt }: { sentAt?: string }) => {
-      resolve({ at: process.hrtime.bigint(), ...(sentAt !== undefined && { sentAt }) });
+      const at = process.hrtime.bigint();
+      clearTimeout(timer);
+      socket.off('disconnect', fail);
+      resolve({ at, ...(sentAt !== undefined && { sentAt }) });
     });
   });
+  // Nobody waits for it when what should cause it has failed.
+  wakeUp.catch(() => undefined);
+  return wakeUp;
 }
 
 const latencies = (samples: readonly number[]) => [
