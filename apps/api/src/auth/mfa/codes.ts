@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { Secret } from 'otpauth';
+import { digest } from '../one-time-secrets.js';
 
 const RECOVERY_CODES = 10;
 
@@ -28,7 +28,7 @@ export function newRecoveryCodes(): NewRecoveryCodes {
   );
   return {
     codes: plain.map((code) => code.toLowerCase().replaceAll(/.{4}(?=.)/g, '$&-')),
-    hashes: plain.map(hashOf),
+    hashes: plain.map(digest),
   };
 }
 
@@ -36,10 +36,6 @@ export function newRecoveryCodes(): NewRecoveryCodes {
 export function parseMfaCode(typed: string): MfaCode | null {
   const code = typed.replaceAll(/[\s\p{Pd}]/gu, '').toUpperCase();
   if (/^\d{6}$/.test(code)) return { method: 'totp', digits: code };
-  if (/^[A-Z2-7]{16}$/.test(code)) return { method: 'recovery_code', hash: hashOf(code) };
+  if (/^[A-Z2-7]{16}$/.test(code)) return { method: 'recovery_code', hash: digest(code) };
   return null;
-}
-
-function hashOf(code: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(createHash('sha256').update(code).digest());
 }

@@ -1,15 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { MfaRequired, MfaVerifyBody } from '@rind/contracts';
 import { Database } from '../../platform/database/database.js';
 import { DomainError } from '../../platform/errors/domain.error.js';
+import { digest, newSecret } from '../one-time-secrets.js';
 import { SessionsService } from '../sessions.service.js';
 import type { SignIn } from '../sign-in.js';
 import type { MfaMethod } from './codes.js';
 import { PendingSignInsRepository } from './pending-sign-ins.repository.js';
 import { SecondFactorService } from './second-factor.service.js';
 
-const TOKEN_BYTES = 32;
 const LIFETIME_SECONDS = 300;
 const MAX_ATTEMPTS = 5;
 
@@ -36,9 +35,9 @@ export class PendingSignInsService {
       await this.sessions.lockUser(signIn);
       const methods = await this.secondFactor.listMethods(signIn.userId);
       if (methods.length === 0) return null;
-      const mfaToken = randomBytes(TOKEN_BYTES).toString('base64url');
+      const mfaToken = newSecret();
       await this.pending.create({
-        tokenHash: hashOf(mfaToken),
+        tokenHash: digest(mfaToken),
         signIn,
         lifetimeSeconds: LIFETIME_SECONDS,
       });
@@ -48,7 +47,7 @@ export class PendingSignInsService {
 
   /** Whose sign-in it is. @throws DomainError `mfa_token_invalid` when there is none such */
   async getUserId(mfaToken: string): Promise<string> {
-    const userId = await this.pending.findUserId(hashOf(mfaToken), MAX_ATTEMPTS);
+    const userId = await this.pending.findUserId(digest(mfaToken), MAX_ATTEMPTS);
     if (userId === null) throw new DomainError('mfa_token_invalid');
     return userId;
   }
@@ -64,7 +63,7 @@ export class PendingSignInsService {
   ): Promise<T> {
     const result = await this.secondFactor.guess('sign_in', userId, () =>
       this.database.transaction(async () => {
-        const completed = await this.attempt(userId, hashOf(mfaToken), code);
+        const completed = await this.attempt(userId, digest(mfaToken), code);
         return completed && (await signIn(completed));
       }),
     );
@@ -87,8 +86,4 @@ export class PendingSignInsService {
     await this.pending.delete(tokenHash);
     return { signIn, factor };
   }
-}
-
-function hashOf(mfaToken: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(createHash('sha256').update(mfaToken).digest());
 }

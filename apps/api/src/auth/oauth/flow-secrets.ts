@@ -1,4 +1,5 @@
-import { createHash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { digest } from '../one-time-secrets.js';
 
 /** Everything that binds one browser's way to a provider and back. */
 export interface FlowSecrets {
@@ -9,22 +10,12 @@ export interface FlowSecrets {
   readonly codeVerifier: string;
 }
 
-const SECRET_BYTES = 32;
-
-/** Random text for a cookie or a code. */
-export function newSecret(): string {
-  return randomBytes(SECRET_BYTES).toString('base64url');
-}
-
-/** What may be stored of a secret, to find it again. */
-export function digest(secret: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash('sha256').update(secret).digest());
-}
+const DERIVED_BYTES = 32;
 
 /** Derived from the cookie, so that whoever reads the database cannot finish a flow. */
 export function flowSecretsOf(cookie: string): FlowSecrets {
   const derive = (use: string) =>
-    Buffer.from(hkdfSync('sha256', cookie, '', `rind oauth ${use}`, SECRET_BYTES));
+    Buffer.from(hkdfSync('sha256', cookie, '', `rind oauth ${use}`, DERIVED_BYTES));
   return {
     id: digest(cookie),
     state: derive('state').toString('base64url'),
