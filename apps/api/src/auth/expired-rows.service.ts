@@ -13,7 +13,7 @@ const purgeJob: ScheduledJob = { name: 'purge_auth', payload: z.object({}) };
 /** A device that comes back later is announced as a new one. */
 const UNSEEN_DAYS = 400;
 
-/** Deletes what has expired and is refused already, so that nobody notices. */
+/** Deletes what has expired and is refused already, so that nobody notices: hourly, as strangers may add to some of it. */
 @Injectable()
 export class ExpiredRowsService {
   private readonly logger = new Logger(ExpiredRowsService.name);
@@ -27,7 +27,7 @@ export class ExpiredRowsService {
     jobs: Jobs,
   ) {
     jobs.handle(purgeJob, () => this.purge());
-    jobs.schedule(purgeJob, '10 3 * * *');
+    jobs.schedule(purgeJob, '10 * * * *');
   }
 
   private async purge(): Promise<void> {

@@ -389,7 +389,7 @@ describe('an mfaToken', () => {
     expect((await verify(mfaToken, code)).status).toBe(200);
   });
 
-  test('lives for 5 minutes, and the next sign-in clears it away', async () => {
+  test('lives for 5 minutes', async () => {
     const { account, authenticator } = await signUpEnrolled();
     const mfaToken = await getMfaToken(account);
     const { rows } = await rind.sql.query(
@@ -403,8 +403,6 @@ describe('an mfaToken', () => {
     ]);
     const late = await verify(mfaToken, await authenticator.freshCode());
     expect(codeOf(late)).toEqual([401, 'mfa_token_invalid']);
-    await getMfaToken(account);
-    expect(await count('pending_sign_ins', account.id)).toBe(1);
   });
 
   test('takes five wrong codes, then not even the right one', async () => {

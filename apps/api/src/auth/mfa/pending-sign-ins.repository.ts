@@ -17,11 +17,8 @@ interface NewPendingSignIn {
 export class PendingSignInsRepository {
   constructor(private readonly database: Database) {}
 
-  /** Takes the place of what the user left behind. */
   async create({ tokenHash, signIn, lifetimeSeconds }: NewPendingSignIn): Promise<void> {
     const { userId, method, device } = signIn;
-    await this.prisma.$executeRaw`
-      DELETE FROM pending_sign_ins WHERE user_id = ${userId}::uuid AND expires_at <= now()`;
     await this.prisma.$executeRaw`
       INSERT INTO pending_sign_ins (token_hash, user_id, method, device, expires_at)
       VALUES (${tokenHash}, ${userId}::uuid, ${method}, ${device ? JSON.stringify(device) : null}::jsonb,

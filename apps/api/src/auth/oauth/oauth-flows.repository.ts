@@ -34,9 +34,7 @@ export interface NewCode extends Code {
 export class OAuthFlowsRepository {
   constructor(private readonly database: Database) {}
 
-  /** Expired ones go at the same time, so that none stay. */
   async createFlow(flow: NewFlow): Promise<void> {
-    await this.prisma.$executeRaw`DELETE FROM oauth_flows WHERE expires_at < now()`;
     await this.prisma.$executeRaw`
       INSERT INTO oauth_flows (id, provider, return_to, code_challenge, purpose, expires_at)
       VALUES (${flow.id}, ${flow.provider}, ${flow.returnTo}, ${flow.codeChallenge}, ${flow.purpose},
@@ -51,9 +49,7 @@ export class OAuthFlowsRepository {
     return rows[0] ?? null;
   }
 
-  /** Expired ones go at the same time, so that none stay. */
   async createCode(code: NewCode): Promise<void> {
-    await this.prisma.$executeRaw`DELETE FROM oauth_codes WHERE expires_at < now()`;
     await this.prisma.$executeRaw`
       INSERT INTO oauth_codes (id, user_id, provider, subject, email, code_challenge, expires_at)
       VALUES (${code.id}, ${code.userId}::uuid, ${code.provider}, ${code.subject}, ${code.email}, ${code.codeChallenge},
