@@ -29,9 +29,6 @@ export class AbuseProtection {
 
   /** @throws DomainError `rate_limited` */
   async admitMailTo(email: string): Promise<void> {
-    const state = await this.rateLimits.consume('mail', this.limitKeys.of(email));
-    if (state?.isExceeded) {
-      throw new DomainError('rate_limited', { retryAfterSeconds: state.resetSeconds });
-    }
+    await this.rateLimits.require('mail', this.limitKeys.of(email));
   }
 }

@@ -121,10 +121,7 @@ export class SessionsService {
     if (!presented) throw new DomainError('refresh_token_invalid');
     let session = await this.findGenuine(presented);
     // Behind the check, so that nobody else can use up the budget of a session.
-    const limit = await this.rateLimits.consume('refresh', session.id);
-    if (limit?.isExceeded) {
-      throw new DomainError('rate_limited', { retryAfterSeconds: limit.resetSeconds });
-    }
+    await this.rateLimits.require('refresh', session.id);
     for (let attempt = 0; attempt < MAX_REFRESH_ATTEMPTS; attempt += 1) {
       const opened = await this.attemptRefresh(presented, session, client);
       if (opened) return opened;

@@ -66,10 +66,7 @@ export class SecondFactorService {
     check: () => Promise<T | null>,
   ): Promise<T | null> {
     const key = `${guesser}:${userId}`;
-    const limit = await this.rateLimits.consume('mfa', key);
-    if (limit?.isExceeded) {
-      throw new DomainError('rate_limited', { retryAfterSeconds: limit.resetSeconds });
-    }
+    await this.rateLimits.require('mfa', key);
     let isWrong = false;
     try {
       const result = await check();

@@ -4,6 +4,7 @@ import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from 'rat
 import type { Config } from '../../config/config.js';
 import { InjectConfig } from '../../config/config.module.js';
 import { Database } from '../../database/database.js';
+import { DomainError } from '../../errors/domain.error.js';
 import { Metrics } from '../../metrics/metrics.js';
 import { exactLimiter } from './exact-limiter.js';
 
@@ -92,6 +93,11 @@ export class RateLimits {
     }
   }
 
+  /** The same, for who needs it granted. @throws DomainError `rate_limited` */
+  async require(budget: Budget, key: string): Promise<void> {
+    refuseIfExceeded(await this.consume(budget, key));
+  }
+
   /** Returns what `consume` took, where it turned out not to count. */
   async giveBack(budget: Budget, key: string): Promise<void> {
     await this.limiters[budget]?.reward(key);
@@ -104,6 +110,12 @@ export class RateLimits {
     if (!limiter || !found) return null;
     return stateOf(budget, limiter, found, found.consumedPoints >= limiter.points);
   }
+}
+
+/** @throws DomainError `rate_limited` */
+export function refuseIfExceeded(state: RateLimitState | null): void {
+  if (!state?.isExceeded) return;
+  throw new DomainError('rate_limited', { retryAfterSeconds: state.resetSeconds });
 }
 
 function inMemory(budget: Budget, points: number): RateLimiterAbstract | null {
