@@ -7,6 +7,7 @@ import { Authenticator } from '../support/authenticator.js';
 import { IdentityProvider, type Visitor } from '../support/identity-provider.js';
 import { settle } from '../support/notices.js';
 import { newApp, newVisitor, type OAuthApp } from '../support/oauth-app.js';
+import { untilBlocked } from '../support/seams.js';
 import { TestApp } from '../support/test-app.js';
 
 const PUBLIC_URL = 'https://api.example.com';
@@ -454,6 +455,22 @@ describe('signing in with an id token', () => {
     expect(body.user).toMatchObject({ email: google.visitor.email, displayName: 'Grace Hopper' });
     expect(body.session.device).toEqual(device);
     expect((await getMe(body)).status).toBe(200);
+  });
+
+  test('waits for whoever works on its user, and holds no identity meanwhile', async () => {
+    google.visitor = newVisitor();
+    const { user } = (await signInWith(google.idToken(claims))).body;
+    const other = await rind.sql.connect();
+    await other.query('BEGIN');
+    await other.query('SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE', [user.id]);
+    const signingIn = signInWith(google.idToken(claims));
+    await untilBlocked(rind.sql, signingIn);
+    const lock = 'SELECT FROM oauth_identities WHERE user_id = $1 FOR UPDATE NOWAIT';
+    const locking = await Promise.allSettled([other.query(lock, [user.id])]);
+    await other.query('ROLLBACK');
+    other.release();
+    expect(locking).toMatchObject([{ value: { rowCount: 1 } }]);
+    expect((await signingIn).status).toBe(200);
   });
 
   test('fetches the keys of the provider once', async () => {

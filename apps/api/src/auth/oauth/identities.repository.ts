@@ -20,13 +20,14 @@ export class IdentitiesRepository {
   constructor(private readonly database: Database) {}
 
   /**
-   * Whose it is. Holds the row to the end of the transaction, so that what is done for the identity
-   * is done before it goes, or not at all.
+   * Whose it is. Holds user and identity to the end of the transaction, in the order of whoever removes
+   * identities: what is done for one is done before it goes, or not at all.
    */
   async lockUserId(provider: string, subject: string): Promise<string | null> {
     const rows = await this.prisma.$queryRaw<Array<{ userId: string }>>`
-      SELECT user_id AS "userId" FROM oauth_identities
-      WHERE provider = ${provider} AND subject = ${subject} FOR UPDATE`;
+      SELECT u.id AS "userId" FROM oauth_identities i JOIN users u ON u.id = i.user_id
+      WHERE i.provider = ${provider} AND i.subject = ${subject}
+      FOR NO KEY UPDATE OF u FOR UPDATE OF i`;
     return rows[0]?.userId ?? null;
   }
 
