@@ -62,12 +62,6 @@ export class IdentitiesRepository {
     return this.prisma.oAuthIdentity.findMany({ where: { userId }, orderBy: { id: 'asc' } });
   }
 
-  /** All of the user's, held to the end of the transaction: of two removals, the second sees what the first left. */
-  async lockAll(userId: string): Promise<Array<Pick<OAuthIdentity, 'id' | 'provider'>>> {
-    return this.prisma.$queryRaw`
-      SELECT id, provider FROM oauth_identities WHERE user_id = ${userId}::uuid ORDER BY id FOR UPDATE`;
-  }
-
   async delete(id: string): Promise<void> {
     await this.prisma.oAuthIdentity.deleteMany({ where: { id } });
   }

@@ -7,6 +7,7 @@ import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { UsersService } from '../../users/users.service.js';
 import { ReauthenticationService } from '../reauthentication.service.js';
+import { SessionsService } from '../sessions.service.js';
 import { toIdentity } from './identities.mapper.js';
 import { IdentitiesRepository } from './identities.repository.js';
 
@@ -19,6 +20,7 @@ export class IdentitiesService {
     private readonly reauthentication: ReauthenticationService,
     private readonly users: UsersService,
     private readonly identities: IdentitiesRepository,
+    private readonly sessions: SessionsService,
   ) {}
 
   async list({ userId }: Principal): Promise<IdentityList> {
@@ -26,7 +28,10 @@ export class IdentitiesService {
     return { items: rows.map(toIdentity), nextCursor: null };
   }
 
-  /** @throws DomainError as `ReauthenticationService.require`; `not_found`; `last_sign_in_method` */
+  /**
+   * @throws DomainError as `ReauthenticationService.require`; `not_found`; `last_sign_in_method`;
+   *   `session_ended`
+   */
   async unlink(
     id: string,
     principal: Principal,
@@ -36,7 +41,9 @@ export class IdentitiesService {
     await this.reauthentication.require(principal, proof);
     const { userId, sessionId } = principal;
     await this.database.transaction(async () => {
-      const identities = await this.identities.lockAll(userId);
+      // Of two removals, the second sees what the first has left.
+      await this.sessions.lockSignedIn(principal);
+      const identities = await this.identities.list(userId);
       const identity = identities.find((candidate) => candidate.id === id);
       if (!identity) throw new DomainError('not_found', { detail: 'There is no such identity' });
       const hasPassword = (await this.users.findPasswordHash(userId)) !== null;
