@@ -29,6 +29,7 @@ export class KnownDevicesRepository {
     return this.database.prisma.$executeRaw`
       DELETE FROM known_devices WHERE (user_id, fingerprint) IN (
         SELECT user_id, fingerprint FROM known_devices
-        WHERE last_seen_at < now() - make_interval(days => ${days}) LIMIT ${limit}::int)`;
+        WHERE last_seen_at < now() - make_interval(days => ${days})
+        ORDER BY last_seen_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`;
   }
 }
