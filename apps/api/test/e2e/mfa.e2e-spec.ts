@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import { AddressProofsService } from '../../src/auth/address-proofs.service.js';
 import { FactorsRepository } from '../../src/auth/mfa/factors.repository.js';
 import { PendingSignInsRepository } from '../../src/auth/mfa/pending-sign-ins.repository.js';
+import { SecondFactorService } from '../../src/auth/mfa/second-factor.service.js';
 import { ReauthenticationService } from '../../src/auth/reauthentication.service.js';
 import { SessionsService } from '../../src/auth/sessions.service.js';
 import { appOf, Authenticator } from '../support/authenticator.js';
@@ -189,6 +190,20 @@ describe('enrolling', () => {
     seam.release();
     expect(codeOf(await enrolling)).toEqual([409, 'mfa_already_enrolled']);
     expect((await verify(await getMfaToken(account), body.recoveryCodes[0]!)).status).toBe(200);
+  });
+
+  test('comes to nothing when the session ends before it is activated', async () => {
+    const account = await signUpVerified();
+    const app = appOf((await enrol(account)).body);
+    const seam = hold(rind.app.get(SecondFactorService), 'guess', 'after');
+    seams.push(seam);
+    const activating = activate(account, app.generate());
+    await seam.reached;
+    // As its owner does with a device that was stolen.
+    await rind.sql.query('DELETE FROM sessions WHERE id = $1', [account.session.id]);
+    seam.release();
+    expect(codeOf(await activating)).toEqual([401, 'session_ended']);
+    expect((await login(account)).body.mfaRequired).toBeUndefined();
   });
 
   test('is activated once by two codes at once', async () => {

@@ -14,6 +14,7 @@ import type { ClientInfo } from '../../platform/http/client-info.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { UsersService } from '../../users/users.service.js';
 import { ReauthenticationService } from '../reauthentication.service.js';
+import { SessionsService } from '../sessions.service.js';
 import { newRecoveryCodes, parseMfaCode } from './codes.js';
 import { FactorsRepository, type TotpFactor } from './factors.repository.js';
 import { SecondFactorService } from './second-factor.service.js';
@@ -30,6 +31,7 @@ export class EnrolmentService {
     private readonly secondFactor: SecondFactorService,
     private readonly factors: FactorsRepository,
     private readonly secrets: TotpSecrets,
+    private readonly sessions: SessionsService,
   ) {}
 
   /**
@@ -54,12 +56,16 @@ export class EnrolmentService {
     return enrolment;
   }
 
-  /** @throws DomainError `not_found`, `mfa_already_enrolled`, `mfa_code_invalid`, `rate_limited` */
+  /**
+   * @throws DomainError `not_found`, `mfa_already_enrolled`, `mfa_code_invalid`, `rate_limited`,
+   *   `session_ended`
+   */
   async activate(
-    { userId, sessionId }: Principal,
+    principal: Principal,
     { code }: ActivateTotpBody,
     client: ClientInfo,
   ): Promise<RecoveryCodes> {
+    const { userId, sessionId } = principal;
     const factor = await this.getFactor(userId);
     if (factor.isActive) throw new DomainError('mfa_already_enrolled');
     const step = await this.secondFactor.guess('device', userId, async () =>
@@ -67,6 +73,8 @@ export class EnrolmentService {
     );
     if (step === null) throw new DomainError('mfa_code_invalid');
     return this.database.transaction(async () => {
+      // A thief whose session has just been ended must not lock the owner out.
+      await this.sessions.lockSignedIn(principal);
       if (!(await this.factors.activate(userId, factor.secret, step))) {
         throw new DomainError('mfa_code_invalid');
       }
@@ -78,7 +86,7 @@ export class EnrolmentService {
     });
   }
 
-  /** @throws DomainError `not_found`, and as `ReauthenticationService.require` */
+  /** @throws DomainError `not_found`, `session_ended`, and as `ReauthenticationService.require` */
   async remove(
     principal: Principal,
     { password, code }: RemoveTotpBody,
@@ -88,6 +96,7 @@ export class EnrolmentService {
     await this.getActive(userId);
     await this.reauthentication.require(principal, { password, code });
     await this.database.transaction(async () => {
+      await this.sessions.lockSignedIn(principal);
       if (!(await this.factors.delete(userId))) throw new DomainError('not_found');
       await this.audit.record(
         { action: 'factor_removed', userId, sessionId, reason: 'totp' },
@@ -96,17 +105,23 @@ export class EnrolmentService {
     });
   }
 
-  /** The codes before are void. @throws DomainError `not_found`, `mfa_code_invalid`, `rate_limited` */
+  /**
+   * The codes before are void.
+   *
+   * @throws DomainError `not_found`, `mfa_code_invalid`, `rate_limited`, `session_ended`
+   */
   async renewRecoveryCodes(
-    { userId, sessionId }: Principal,
+    principal: Principal,
     { code }: RenewRecoveryCodesBody,
     client: ClientInfo,
   ): Promise<RecoveryCodes> {
+    const { userId, sessionId } = principal;
     await this.getActive(userId);
     await this.secondFactor.require(userId, code);
     return this.database.transaction(async () => {
-      // Two at once would leave the codes of both.
-      if (!(await this.factors.lockActive(userId))) throw new DomainError('not_found');
+      // Two at once would leave the codes of both, and those of a factor that is gone would stay.
+      await this.sessions.lockSignedIn(principal);
+      await this.getActive(userId);
       await this.audit.record({ action: 'recovery_codes_renewed', userId, sessionId }, client);
       return this.replaceRecoveryCodes(userId);
     });

@@ -71,13 +71,6 @@ export class FactorsRepository {
     return count > 0;
   }
 
-  /** Holds the factor to the end of the transaction. False when there is no active one. */
-  async lockActive(userId: string): Promise<boolean> {
-    const rows = await this.prisma.$queryRaw<unknown[]>`
-      SELECT FROM totp_factors WHERE user_id = ${userId}::uuid AND activated_at IS NOT NULL FOR UPDATE`;
-    return rows.length > 0;
-  }
-
   async replaceRecoveryCodes(
     userId: string,
     hashes: ReadonlyArray<Uint8Array<ArrayBuffer>>,
@@ -90,7 +83,6 @@ export class FactorsRepository {
 
   /** With the recovery codes. False when another request was faster. */
   async delete(userId: string): Promise<boolean> {
-    // The factor first: a renewal of its codes holds it, and leaves none behind.
     const { count } = await this.prisma.totpFactor.deleteMany({ where: { userId } });
     await this.prisma.recoveryCode.deleteMany({ where: { userId } });
     return count > 0;
