@@ -13,6 +13,7 @@ import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { SignInService } from '../../src/auth/sign-in.service.js';
 import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { Mailer } from '../../src/platform/mail/mailer.js';
+import { NewPasswords } from '../../src/platform/passwords/new-passwords.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { settle } from '../support/notices.js';
 import { hold, untilBlocked } from '../support/seams.js';
@@ -34,6 +35,10 @@ const newEmail = () => `${randomUUID()}@example.com`;
 
 const post = (route: string, body: object, { accessToken: token }: Partial<Account> = {}) =>
   rind.request<Problem | null>('POST', route, { body, ...(token && { token }) });
+
+/** As the owner does with a device that was stolen. */
+const endSession = ({ session }: Account) =>
+  rind.sql.query('DELETE FROM sessions WHERE id = $1', [session.id]);
 
 const login = (email: string, password: string) =>
   rind.request<AuthResult & Problem>('POST', '/auth/login', { body: { email, password } });
@@ -456,6 +461,17 @@ describe('Changing the password', () => {
     });
   });
 
+  test('comes to nothing when the session ends before it is done', async () => {
+    const account = await verified();
+    const seam = hold(rind.app.get(NewPasswords), 'hash', 'after');
+    const changing = change(account, { newPassword: NEW_PASSWORD });
+    await seam.reached;
+    await endSession(account);
+    seam.release();
+    expect(await changing).toMatchObject({ status: 401, body: { code: 'session_ended' } });
+    expect((await login(account.user.email, account.password)).status).toBe(200);
+  });
+
   test('wins over a sign-in that compared the old password meanwhile', async () => {
     const account = await verified();
     const seam = hold(rind.app.get(SignInService), 'admit', 'before');
@@ -499,6 +515,18 @@ describe('Changing the password', () => {
 describe('Changing the address', () => {
   const confirm = (account: Account, token: string) =>
     post('/users/me/email/confirm', { token }, account);
+
+  test('comes to nothing when the session ends before it is confirmed', async () => {
+    const account = await verified();
+    const { token } = await askForEmail(account);
+    const seam = hold(rind.app.get(MailTokensRepository), 'findUsable', 'after');
+    const confirming = confirm(account, token);
+    await seam.reached;
+    await endSession(account);
+    seam.release();
+    expect(await confirming).toMatchObject({ status: 401, body: { code: 'session_ended' } });
+    expect((await login(account.user.email, account.password)).status).toBe(200);
+  });
 
   test('needs the password, or a sign-in of the last minutes', async () => {
     const account = await verified();

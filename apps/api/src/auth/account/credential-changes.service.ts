@@ -34,7 +34,7 @@ export class CredentialChangesService {
    * All other sessions end.
    *
    * @throws DomainError as `ReauthenticationService.require`; `reauthentication_failed` also when
-   *   the password was changed meanwhile
+   *   the password was changed meanwhile; `session_ended`
    */
   async changePassword(
     principal: Principal,
@@ -48,6 +48,7 @@ export class CredentialChangesService {
     const choice = { password: newPassword, email, pointer: '/newPassword' };
     const newHash = await this.newPasswords.hash(choice);
     await this.database.transaction(async () => {
+      await this.sessions.lockSignedIn(principal);
       if (!(await this.users.replacePasswordHash({ userId, passwordHash }, newHash))) {
         throw new DomainError('reauthentication_failed');
       }
@@ -79,14 +80,15 @@ export class CredentialChangesService {
     });
   }
 
-  /** @throws DomainError `mail_token_invalid`; `email_already_used` when somebody took the address meanwhile */
-  async confirmEmailChange(
-    { userId, sessionId }: Principal,
-    token: string,
-    client: ClientInfo,
-  ): Promise<void> {
+  /**
+   * @throws DomainError `mail_token_invalid`; `email_already_used` when somebody took the address
+   *   meanwhile; `session_ended`
+   */
+  async confirmEmailChange(principal: Principal, token: string, client: ClientInfo): Promise<void> {
+    const { userId, sessionId } = principal;
     await this.tokens.use(token, 'change_email', async (row) => {
       if (row.userId !== userId) throw new DomainError('mail_token_invalid');
+      await this.sessions.lockSignedIn(principal);
       const { email: oldEmail, language } = await this.users.getRecipient(userId);
       await this.users.setVerifiedEmail(userId, row.email);
       await this.tokens.voidAll(userId);
