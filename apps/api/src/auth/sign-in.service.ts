@@ -168,7 +168,7 @@ export class SignInService {
     const { userId } = owner;
     await this.database.transaction(async () => {
       await this.audit.record({ action: 'registration_repeated', userId }, client);
-      await this.mails.sendNotice('address_in_use', userId);
+      await this.mails.tellOwner(userId);
     });
   }
 

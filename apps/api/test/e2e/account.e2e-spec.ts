@@ -272,7 +272,7 @@ describe('the deletion of an account', () => {
       );
     const mailId = '01900000-0000-7000-8000-000000000001';
     for (const userId of [account.id, neighbour.id]) {
-      await add('mail_notice', { mailId, userId, kind: 'password_changed' });
+      await add('mail_address_in_use', { mailId, userId });
       await add('mail_link', { tokenId: mailId, userId });
       await add('mail_old_address', { mailId, to: 'a@example.com', language: 'en', userId });
     }

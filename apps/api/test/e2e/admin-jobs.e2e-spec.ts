@@ -38,10 +38,10 @@ type Row = {
 };
 
 /** The id of a job as a worker would have left it. */
-async function add({ state = 'failed', payload, name = 'mail_notice', error }: Row = {}) {
+async function add({ state = 'failed', payload, name = 'mail_address_in_use', error }: Row = {}) {
   const { rows } = await rind.sql.query<{ id: string }>(
     `SELECT id FROM graphile_worker.add_job($1, $2, run_at => now() + interval '1 hour', max_attempts => 3)`,
-    [name, JSON.stringify(payload ?? { mailId: ID, userId: ID, kind: 'password_changed' })],
+    [name, JSON.stringify(payload ?? { mailId: ID, userId: ID })],
   );
   const [{ id } = { id: '' }] = rows;
   await rind.sql.query(
@@ -60,9 +60,9 @@ describe('GET /admin/jobs', () => {
     expect(items).toEqual([
       {
         id,
-        name: 'mail_notice',
+        name: 'mail_address_in_use',
         state: 'failed',
-        payload: { mailId: ID, userId: ID, kind: 'password_changed' },
+        payload: { mailId: ID, userId: ID },
         attempts: 3,
         maxAttempts: 3,
         createdAt: expect.any(String),
@@ -159,19 +159,19 @@ describe('POST /admin/jobs/:id/retry', () => {
       {
         actorId: admin.id,
         userId: null,
-        detail: { jobId: id, name: 'mail_notice' },
+        detail: { jobId: id, name: 'mail_address_in_use' },
         ip: '127.0.0.1',
       },
     ]);
   });
 
   test('is then done by a worker', async () => {
-    const id = await add({ payload: { mailId: ID, userId: admin.id, kind: 'password_changed' } });
+    const id = await add({ payload: { mailId: ID, userId: admin.id } });
     await retry(id);
     const worker = await TestApp.start({ database: rind.database });
     const mails = await worker.mailsTo(admin.user.email);
     await worker.stop();
-    expect(mails).toMatchObject([{ id: ID, kind: 'password_changed' }]);
+    expect(mails).toMatchObject([{ id: ID, kind: 'address_in_use' }]);
     expect((await list()).items).toEqual([]);
   });
 

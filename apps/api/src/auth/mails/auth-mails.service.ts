@@ -13,7 +13,6 @@ import type { MailPurpose } from './mail-tokens.repository.js';
 import { MailTokensService } from './mail-tokens.service.js';
 
 const Purpose = z.enum(['verify_email', 'reset_password', 'change_email']);
-const Notice = z.enum(['address_in_use']);
 
 /** Jobs of an earlier version carry no `userId`. */
 const sendLink: Job<{ tokenId: string; userId?: string | undefined }> = {
@@ -29,10 +28,11 @@ const requestLink: Job<{ tokenId: string; userId: string | null; purpose: MailPu
   visible: ['tokenId', 'userId', 'purpose'],
 };
 
-const sendNotice: Job<{ mailId: string; userId: string; kind: z.infer<typeof Notice> }> = {
-  name: 'mail_notice',
-  payload: z.object({ mailId: z.uuid(), userId: z.uuid(), kind: Notice }),
-  visible: ['mailId', 'userId', 'kind'],
+/** To who has the address that somebody wanted to use. */
+const tellOwner: Job<{ mailId: string; userId: string }> = {
+  name: 'mail_address_in_use',
+  payload: z.object({ mailId: z.uuid(), userId: z.uuid() }),
+  visible: ['mailId', 'userId'],
 };
 
 interface OldAddress {
@@ -92,7 +92,7 @@ export class AuthMails {
   ) {
     jobs.handle(sendLink, ({ tokenId }) => this.mailLink(tokenId));
     jobs.handle(requestLink, (request) => this.answerRequest(request));
-    jobs.handle(sendNotice, (notice) => this.mailNotice(notice));
+    jobs.handle(tellOwner, ({ mailId, userId }) => this.mailOwner(mailId, userId));
     jobs.handle(sendToOldAddress, ({ mailId: id, userId = null, ...envelope }) =>
       this.mail({ id, userId, kind: 'email_changed', ...envelope }, {}),
     );
@@ -111,8 +111,9 @@ export class AuthMails {
     await this.jobs.add(requestLink, { tokenId: uuidv7(), userId, purpose });
   }
 
-  async sendNotice(kind: z.infer<typeof Notice>, userId: string): Promise<void> {
-    await this.jobs.add(sendNotice, { mailId: uuidv7(), userId, kind });
+  /** That somebody wanted to use the user's address for an account. */
+  async tellOwner(userId: string): Promise<void> {
+    await this.jobs.add(tellOwner, { mailId: uuidv7(), userId });
   }
 
   async sendToOldAddress(to: string, language: Language, userId: string): Promise<void> {
@@ -160,22 +161,19 @@ export class AuthMails {
     if (!row || !user) return;
     const { id, purpose: kind, email: to, token } = row;
     const owner = kind === 'change_email' ? await this.users.findCredentials(to) : null;
-    if (owner) return this.mailNotice({ mailId: id, userId: owner.userId, kind: 'address_in_use' });
+    if (owner) return this.mailOwner(id, owner.userId);
     await this.mail(
       { id, userId: row.userId, kind, to, language: user.language },
       { link: this.linkTo(pages[kind], token), disownLink: this.linkTo('disown', token) },
     );
   }
 
-  private async mailNotice({
-    mailId: id,
-    userId,
-    kind,
-  }: z.infer<typeof sendNotice.payload>): Promise<void> {
+  private async mailOwner(id: string, userId: string): Promise<void> {
     const user = await this.users.findRecipient(userId);
     if (!user) return;
     const { email: to, language } = user;
-    await this.mail({ id, userId, kind, to, language }, { link: this.config.frontendUrl });
+    const envelope = { id, userId, kind: 'address_in_use', to, language } as const;
+    await this.mail(envelope, { link: this.config.frontendUrl });
   }
 
   private async mail<Kind extends MailKind>(
