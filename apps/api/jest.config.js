@@ -32,8 +32,8 @@ const shared = {
     '\\.tsx$': compiler(true),
   },
   moduleNameMapper: {
-    // The sources, so that tests need no build.
-    '^@rind/(contracts|emails|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
+    // The sources, so that tests need no build; but for mails, whose thread is started outside of Jest.
+    '^@rind/(contracts|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
     '^@rind/sdk/watermelon$': '<rootDir>/../../packages/sdk/src/watermelon/index.ts',
     // Sources name each other by the file that the compiler will write. Packages keep their own .js files.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts', '$1.tsx'],

@@ -1,8 +1,29 @@
 import type { Language } from '@rind/contracts';
+import { Piscina } from 'piscina';
 import type { MailKind, MailProps } from './mails.js';
 import type { RenderedMail } from './render.js';
 
 export type { MailKind, MailProps, RenderedMail };
+
+interface Task {
+  readonly kind: MailKind;
+  readonly language: Language;
+  /** Those of the kind. */
+  readonly props: unknown;
+}
+
+const IDLE_TIMEOUT_MS = 60_000;
+
+/**
+ * React and its components take 50 MB, and half a second to load: in a thread of their own nobody
+ * waits for that but the mail, and the memory is given back when no more mails are sent.
+ */
+const renderer = new Piscina<Task, RenderedMail>({
+  filename: new URL('./render.js', import.meta.url).href,
+  minThreads: 0,
+  maxThreads: 1,
+  idleTimeout: IDLE_TIMEOUT_MS,
+});
 
 /**
  * A mail as HTML and as text. Nothing but its arguments goes into it: the same ones give the same bytes.
@@ -14,7 +35,5 @@ export async function renderMail<Kind extends MailKind>(
   language: Language,
   props: MailProps<Kind>,
 ): Promise<RenderedMail> {
-  // React and what the components bring along take 50 MB: only a process that sends mails loads them.
-  const { render } = await import('./render.js');
-  return render(kind, language, props);
+  return renderer.run({ kind, language, props });
 }

@@ -11,11 +11,16 @@ export interface RenderedMail {
   readonly text: string;
 }
 
-export async function render<Kind extends MailKind>(
-  kind: Kind,
-  language: Language,
-  props: MailProps<Kind>,
-): Promise<RenderedMail> {
+/** What the rendering thread does, once for each mail. */
+export default async function render<Kind extends MailKind>({
+  kind,
+  language,
+  props,
+}: {
+  kind: Kind;
+  language: Language;
+  props: MailProps<Kind>;
+}): Promise<RenderedMail> {
   const template = mails[kind] as Template<MailProps<Kind>>;
   const content = template[language](props);
   const html = await renderReact(<Layout language={language} content={content} />);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { pretty } from '@react-email/components';
 import { Language } from '@rind/contracts';
-import { type MailKind, type MailProps, type RenderedMail, renderMail } from './index.js';
 import { examples } from './examples.js';
-import { mails } from './mails.js';
+import { type MailKind, type MailProps, mails } from './mails.js';
+import render, { type RenderedMail } from './render.js';
 import type { Template } from './template.js';
 
 const kinds = Object.keys(mails) as MailKind[];
@@ -12,10 +12,14 @@ const every = kinds.flatMap((kind) =>
 );
 
 const renderExample = (kind: MailKind, language: Language): Promise<RenderedMail> =>
-  renderMail(kind, language, examples(language)[kind] as MailProps<typeof kind>);
+  render({ kind, language, props: examples(language)[kind] as MailProps<typeof kind> });
 
 const notification = (props: Partial<MailProps<'notification'>>) =>
-  renderMail('notification', 'en', { ...examples('en').notification, ...props });
+  render({
+    kind: 'notification',
+    language: 'en',
+    props: { ...examples('en').notification, ...props },
+  });
 
 /** Of a document, in the order in which they stand there. */
 const attributes = (html: string, name: string): string[] =>
@@ -95,6 +99,8 @@ test('A kind that lacks a language or a property does not compile', async () => 
   // @ts-expect-error There is no German.
   const template: Template<object> = { en: english };
   expect(template).not.toHaveProperty('de');
+  const props = { link: 'https://x.example/' };
   // @ts-expect-error Who did not ask for the account could not remove it.
-  await expect(renderMail('verify_email', 'en', { link: 'https://x.example/' })).rejects.toThrow();
+  const rendering = render<'verify_email'>({ kind: 'verify_email', language: 'en', props });
+  await expect(rendering).rejects.toThrow();
 });
