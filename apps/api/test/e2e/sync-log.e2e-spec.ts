@@ -68,7 +68,8 @@ describe('the line of a request in the log', () => {
       deleted: 1,
     });
     const { pull: all } = await pulled('');
-    expect(all).toEqual({ ...line, kind: 'first', lastPulledAt: 0, updated: 1, deleted: 0 });
+    // The task and the greeting.
+    expect(all).toEqual({ ...line, kind: 'first', lastPulledAt: 0, updated: 2, deleted: 0 });
     const migration = encodeURIComponent(
       JSON.stringify({ from: 1, tables: ['tasks'], columns: [] }),
     );
@@ -89,7 +90,7 @@ describe('the line of a request in the log', () => {
       ...line,
       kind: 'replacement',
       lastPulledAt: first,
-      updated: 1,
+      updated: 2,
       deleted: 0,
     });
     expect(log.text).not.toContain('Secret plan');
