@@ -20,6 +20,7 @@ const IDLE_TIMEOUT_MS = 60_000;
  */
 const renderer = new Piscina<Task, RenderedMail>({
   filename: new URL('./render.js', import.meta.url).href,
+  name: 'render',
   minThreads: 0,
   maxThreads: 1,
   idleTimeout: IDLE_TIMEOUT_MS,

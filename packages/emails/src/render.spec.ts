@@ -3,7 +3,7 @@ import { pretty } from '@react-email/components';
 import { Language } from '@rind/contracts';
 import { examples } from './examples.js';
 import { type MailKind, type MailProps, mails } from './mails.js';
-import render, { type RenderedMail } from './render.js';
+import { render, type RenderedMail } from './render.js';
 import type { Template } from './template.js';
 
 const kinds = Object.keys(mails) as MailKind[];

@@ -12,7 +12,7 @@ export interface RenderedMail {
 }
 
 /** What the rendering thread does, once for each mail. */
-export default async function render<Kind extends MailKind>({
+export async function render<Kind extends MailKind>({
   kind,
   language,
   props,
