@@ -131,12 +131,13 @@ export class Database implements OnApplicationShutdown {
 
   /**
    * Runs the callback once the outermost transaction has committed, at once where there is none,
-   * and never after a rollback. For announcements, which must not come before what they announce.
+   * and never after a rollback. For announcements, which must not come before what they announce; one
+   * that fails is logged.
    */
   afterCommit(callback: () => void): void {
     const current = this.current.getStore();
     if (current) current.afterCommit.push(callback);
-    else callback();
+    else this.announce(callback);
   }
 
   /** One statement, in the current transaction where there is one. */
@@ -239,6 +240,15 @@ export class Database implements OnApplicationShutdown {
     }
   }
 
+  /** What has committed did happen: its caller is not told that it failed, and nothing is repeated. */
+  private announce(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.logger.error({ err: error }, 'What was committed could not be announced');
+    }
+  }
+
   private named({ name, ...statement }: Statement, values: readonly unknown[]) {
     return this.preparedStatements
       ? { ...statement, name, values: [...values] }
@@ -250,7 +260,7 @@ export class Database implements OnApplicationShutdown {
       const afterCommit: Array<() => void> = [];
       try {
         const result = await attempt(afterCommit);
-        for (const callback of afterCommit) callback();
+        for (const callback of afterCommit) this.announce(callback);
         return result;
       } catch (error) {
         if (count === MAX_ATTEMPTS || !isRetryable(error)) throw error;

@@ -62,6 +62,20 @@ describe('a transaction of SQL', () => {
       expect([await numbers(), announced]).toEqual([[], false]);
     });
 
+    test('succeeds although its announcement fails, and the others are made', async () => {
+      const announced: string[] = [];
+      const result = await transaction(async (sql) => {
+        sql.send(append, [1]);
+        database.afterCommit(() => void announced.push('first'));
+        database.afterCommit(() => {
+          throw new Error('Nobody can hear it');
+        });
+        database.afterCommit(() => void announced.push('last'));
+        return 'done';
+      });
+      expect([result, announced, await numbers()]).toEqual(['done', ['first', 'last'], [1]]);
+    });
+
     test('fails although the failure of a statement was caught', async () => {
       const failed = transaction(async (sql) => {
         sql.send(append, [1]);
