@@ -36,6 +36,8 @@ const repository = 'sync/sync.repository.ts';
 const database = 'platform/database/database.ts';
 
 const lockClock = `'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE'`;
+/** Notifications have no such column, and the statements are made for all tables. */
+const updatedAt = 'coalesce((to_jsonb(t)->>$$updated_at$$)::float8, t.version)';
 const newVersion = 'Math.max(previous + 1, now);\n    const result';
 const pullRows = 'const rows = await this.repository.pull(userId, cursor, wholeTables);';
 const headOfRows =
@@ -295,12 +297,12 @@ export const mutations: readonly Mutation[] = [
       {
         file: statements,
         from: 'NULL, t.is_deleted, t.version > $3::int8, ${values}',
-        to: 'NULL, t.is_deleted, t.updated_at > $3::int8, ${values}',
+        to: `NULL, t.is_deleted, ${updatedAt} > $3::int8, \${values}`,
       },
       {
         file: statements,
         from: "' AND (t.is_deleted OR t.version > $3::int8)'",
-        to: "' AND (t.is_deleted OR t.updated_at > $3::int8)'",
+        to: `' AND (t.is_deleted OR ${updatedAt} > $3::int8)'`,
       },
     ],
     caughtBy: { sync: ['what changed after the cursor conflicts'] },
