@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
-import type { LoggerService } from '@nestjs/common';
+import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -103,7 +103,7 @@ function createAdapter({ http }: Config): FastifyAdapter {
   });
 }
 
-function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config): void {
+function addRequestHooks(app: NestFastifyApplication, { http, sync, worker }: Config): void {
   const fastify = app.getHttpAdapter().getInstance();
   const requestLog = app.get(RequestLog);
   const proxyWatch = app.get(ProxyWatch);
@@ -128,6 +128,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   });
   fastify.addHook('preClose', async () => {
     isClosing = true;
+    cutOffAfter(http.shutdownGraceSeconds, fastify);
   });
   fastify.addHook('onSend', async (_request, reply) => {
     // Else a client that keeps its connection open would hold up the end of the process.
@@ -148,6 +149,15 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
   });
+}
+
+/** A client that never sends the rest of its request would hold up the end of the process for ever. */
+function cutOffAfter(seconds: number, { server }: FastifyInstance): void {
+  const deadline = setTimeout(() => {
+    new Logger('Shutdown').warn('SHUTDOWN_GRACE_SECONDS are over: open connections are cut off');
+    server.closeAllConnections();
+  }, seconds * 1000);
+  server.once('close', () => clearTimeout(deadline));
 }
 
 function serveSockets(app: NestFastifyApplication): void {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import type { AuthResult, Problem, PushResult } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
@@ -163,6 +164,26 @@ describe('staying up', () => {
       });
       expect([status, body.warnings.length]).toEqual([200, 100]);
     });
+  });
+
+  test('SIGTERM waits for a client that says nothing no longer than SHUTDOWN_GRACE_SECONDS', async () => {
+    const api = await ApiProcess.start({
+      DATABASE_URL: rind.database.url,
+      LOG_LEVEL: 'warn',
+      SHUTDOWN_GRACE_SECONDS: '1',
+    });
+    const { hostname, port } = new URL(api.url);
+    const silent = connect(Number(port), hostname);
+    await once(silent, 'connect');
+    silent.resume();
+    const head = ['Host: rind', 'Content-Type: application/json', 'Content-Length: 9'];
+    silent.write(['POST /api/v1/auth/login HTTP/1.1', ...head, '', ''].join('\r\n'));
+    // The answer to a later request on another connection: the API has met the first one by then.
+    await api.request('GET', '/health/live');
+    const cutOff = once(silent, 'close');
+    expect(await api.stop()).toBe(0);
+    await cutOff;
+    expect(api.output).toContain('SHUTDOWN_GRACE_SECONDS are over');
   });
 
   test('SIGTERM lets a request end, takes no new ones, and exits with 0', async () => {

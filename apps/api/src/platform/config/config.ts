@@ -174,6 +174,7 @@ const Environment = z.object({
   RIND_DATA_DIR: z.string().default('.data'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
+  SHUTDOWN_GRACE_SECONDS: z.coerce.number().int().min(1).max(3600).default(8),
   DOCS_ENABLED: Flag.optional(),
   METRICS_TOKEN: BearerToken.optional(),
   SYNC_STRICT: Flag.default(false),
@@ -434,7 +435,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       outboxDirectory: path.resolve(env.RIND_DATA_DIR, 'outbox'),
     },
     encryption: { key: env.ENCRYPTION_KEY, previousKeys: env.ENCRYPTION_KEY_PREVIOUS },
-    http: { corsOrigins: env.CORS_ORIGINS, trustProxy: env.TRUST_PROXY ?? null },
+    http: {
+      corsOrigins: env.CORS_ORIGINS,
+      trustProxy: env.TRUST_PROXY ?? null,
+      shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,
+    },
     sync: {
       strict: env.SYNC_STRICT,
       tombstoneDays: env.SYNC_TOMBSTONE_DAYS,
