@@ -109,7 +109,9 @@ describe('What is answered', () => {
     ['success that is null', { status: 200, body: null }],
   ])('%s is tried again', async (_, answer) => {
     resend.meet(answer);
-    expect(await failureOf()).toMatchObject({ reason: 'server_error', retry: 'later' });
+    const failure = await failureOf();
+    expect(failure).toMatchObject({ reason: 'server_error', retry: 'later' });
+    expect(failure.message).not.toContain('undefined');
   });
 
   test('success that is no JSON is tried again', async () => {

@@ -63,7 +63,9 @@ function unsubscribeHeaders(address: string): Record<string, string> {
 
 function failureOf(error: ErrorResponse | null, retryAfter: string | undefined): MailFailure {
   const { name, statusCode: status, message } = (error ?? {}) as Partial<ErrorResponse>;
-  const text = `Resend: ${status} ${name}: ${String(message).slice(0, MAX_MESSAGE_LENGTH)}`;
+  // A proxy's answer, or none, lacks some of it.
+  const what = String(message ?? 'no reason given').slice(0, MAX_MESSAGE_LENGTH);
+  const text = `Resend: ${[status, name].filter((part) => part !== undefined).join(' ')}: ${what}`;
   const later = retryTime(retryAfter);
   if (name === 'concurrent_idempotent_requests')
     return new MailFailure('still_sending', text, later);
