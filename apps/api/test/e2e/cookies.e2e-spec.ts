@@ -21,6 +21,16 @@ beforeAll(async () => {
 });
 afterAll(() => rind.stop());
 
+test('A misspelt transport is refused, so that no token comes where scripts read it', async () => {
+  const body = { email: 'misspelt@example.com', password: PASSWORD, displayName: 'M' };
+  for (const transport of ['cookies', 'Cookie', '', 'cookie, cookie', 'bearer']) {
+    const headers = { 'x-token-transport': transport };
+    const refused = await rind.request('POST', '/auth/register', { body, headers });
+    expect([refused.status, refused.body.code]).toEqual([400, 'malformed_request']);
+    expect(refused.body.detail).toBe('X-Token-Transport can only be "cookie"');
+  }
+});
+
 interface Cookie {
   readonly value: string;
   /** Without `Max-Age`, in lower case. */

@@ -10,13 +10,21 @@ import { ApiHeader } from '@nestjs/swagger';
 import type { AuthResult } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
+import { DomainError } from '../../platform/errors/domain.error.js';
 import { TokenCookies } from './token-cookies.js';
 
 const HEADER = 'X-Token-Transport';
 
-/** Whether a browser asks for cookies. A page of a foreign origin cannot send the header unless CORS lets it. */
+/**
+ * Whether a browser asks for cookies. A page of a foreign origin cannot send the header unless CORS
+ * lets it.
+ *
+ * @throws DomainError `malformed_request`: a misspelt header must not put tokens where scripts read them
+ */
 export function asksForCookies({ headers }: FastifyRequest): boolean {
-  return headers[HEADER.toLowerCase()] === 'cookie';
+  const transport = headers[HEADER.toLowerCase()];
+  if (transport === undefined || transport === 'cookie') return transport === 'cookie';
+  throw new DomainError('malformed_request', { detail: `${HEADER} can only be "cookie"` });
 }
 
 /** Takes the tokens out of an answer and into cookies, where the request asks for that. */
