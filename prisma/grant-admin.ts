@@ -9,7 +9,7 @@ import { findDatabaseUrl, howToNameDatabase } from './database-url.ts';
 const help = `Makes a registered user an administrator, such as the first one, who can then make others in the API.
 May be run again. Running instances see it at once.
 
-  pnpm admin:grant EMAIL
+  npm run admin:grant EMAIL
 
 Environment (also read from .env):
   DATABASE_URL     the migrated database; by default that of a running \`npm start\`
