@@ -83,6 +83,9 @@ export const UpdateNotificationPreferencesBody = z
 export type UpdateNotificationPreferencesBody = z.infer<typeof UpdateNotificationPreferencesBody>;
 
 export const UnsubscribeQuery = z.object({
-  token: z.string().min(1).max(512).meta({ description: 'From the link in a mail' }),
+  token: z
+    .string()
+    .regex(/^[\w-]{1,512}$/)
+    .meta({ description: 'From the link in a mail' }),
 });
 export type UnsubscribeQuery = z.infer<typeof UnsubscribeQuery>;

@@ -59,6 +59,11 @@ export class NotificationMails {
     await this.preferences.stopMail(userId, type);
   }
 
+  /** Asks first, since scanners open links. */
+  unsubscribePage(token: string): string {
+    return `${this.config.frontendUrl}/unsubscribe?token=${token}`;
+  }
+
   /** Nothing when the user is gone, or does not want it any more. */
   private async send({ mailId: id, userId, type, language, data }: MailPayload): Promise<void> {
     // A type that this version does not have any more.
@@ -85,13 +90,12 @@ export class NotificationMails {
     });
   }
 
-  /** A page of the app that asks first, since scanners open links; and what a mail program posts to (RFC 8058). */
+  /** A page of the app, and what a mail program posts to (RFC 8058). */
   private waysOut(userId: string, type: NotificationType) {
     const token = this.tokens.mint({ userId, type });
-    const { frontendUrl, oauth } = this.config;
     return {
-      page: `${frontendUrl}/unsubscribe?token=${token}`,
-      oneClick: `${oauth.publicUrl}/${GLOBAL_PREFIX}/notifications/unsubscribe?token=${token}`,
+      page: this.unsubscribePage(token),
+      oneClick: `${this.config.oauth.publicUrl}/${GLOBAL_PREFIX}/notifications/unsubscribe?token=${token}`,
     };
   }
 }

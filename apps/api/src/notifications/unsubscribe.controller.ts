@@ -1,6 +1,7 @@
-import { Controller, Post, Query } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Post, Query, Res } from '@nestjs/common';
+import { ApiExcludeEndpoint, ApiTags } from '@nestjs/swagger';
 import { UnsubscribeQuery } from '@rind/contracts';
+import type { FastifyReply } from 'fastify';
 import { ApiRoute } from '../platform/http/api-route.decorator.js';
 import { Public } from '../platform/http/public.decorator.js';
 import { NotificationMails } from './notification-mails.service.js';
@@ -10,6 +11,20 @@ import { NotificationMails } from './notification-mails.service.js';
 @Controller('notifications/unsubscribe')
 export class UnsubscribeController {
   constructor(private readonly mails: NotificationMails) {}
+
+  /**
+   * For programs that open the address in a browser, which gets the page of the app. Changes nothing:
+   * those that look for malware follow every link of a mail.
+   */
+  @Get()
+  @Public()
+  @ApiExcludeEndpoint()
+  openPage(
+    @Query({ schema: UnsubscribeQuery }) { token }: UnsubscribeQuery,
+    @Res() reply: FastifyReply,
+  ): void {
+    reply.redirect(this.mails.unsubscribePage(token), 302);
+  }
 
   @Post()
   @Public()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AuthResult, NotificationPage } from '@rind/contracts';
+import type { AuthResult, NotificationPage, NotificationPreferences } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { UnsubscribeTokens } from '../../src/notifications/unsubscribe-tokens.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -224,8 +224,27 @@ describe('notices about an account', () => {
       for (const query of ['', '?token=', '?token=a&token=b', `?token=${'x'.repeat(600)}`]) {
         expect((await post(query)).status).toBe(422);
       }
-      const read = await fetch(`${rind.url}/api/v1/notifications/unsubscribe?token=${token}`);
-      expect([404, 405, 401]).toContain(read.status);
+    });
+
+    test('lead to a page of the app when they are opened in a browser, and change nothing', async () => {
+      const { token, optional } = await mailWithWayOut();
+      const [mail] = optional;
+      const opened = await fetch(
+        `${rind.url}/api/v1/notifications/unsubscribe?token=${mail!.token}`,
+        {
+          redirect: 'manual',
+        },
+      );
+      expect(opened.status).toBe(302);
+      expect(opened.headers.get('location')).toBe(
+        `http://localhost:8081/unsubscribe?token=${mail!.token}`,
+      );
+      const { body } = await rind.request<NotificationPreferences>(
+        'GET',
+        '/notifications/preferences',
+        { token },
+      );
+      expect(body.preferences.session_ended_by_limit.mail).toBe(true);
     });
 
     test('do no harm by the link of a user who is gone', async () => {

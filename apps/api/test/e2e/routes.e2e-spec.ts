@@ -78,6 +78,7 @@ describe('routes', () => {
       .filter(({ path }) => !/^\/docs\b/.test(path))
       .map(({ method, path }) => `${method} ${path}`);
     const others = [
+      'GET /api/v1/notifications/unsubscribe',
       'GET /api/v1/openapi.json',
       'GET /api/v1/socket.io',
       'GET /metrics',
