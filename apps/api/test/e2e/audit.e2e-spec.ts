@@ -94,7 +94,7 @@ describe('Audit events', () => {
     const subject = (await eventsOf(userId))[0].subject_id;
 
     await rind.sql.query('DELETE FROM users WHERE id = $1', [actorId]);
-    const personal = { ip: null, user_agent: null };
+    const personal = { ip: null, user_agent: null, request_id: null };
     expect((await eventsOf(userId)).at(-1)).toMatchObject({ ...personal, actor_id: null, detail });
 
     await rind.sql.query('DELETE FROM users WHERE id = $1', [userId]);
