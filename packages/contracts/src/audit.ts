@@ -12,6 +12,7 @@ export const auditActions = [
   'password_changed',
   'password_reset',
   'password_reset_requested',
+  'password_removed',
   'email_verified',
   'email_verification_requested',
   'email_change_requested',

@@ -204,8 +204,17 @@ export class UsersRepository {
     return count > 0;
   }
 
-  async setPasswordHash(id: string, passwordHash: string | null): Promise<void> {
+  async setPasswordHash(id: string, passwordHash: string): Promise<void> {
     await this.prisma.user.updateMany({ where: { id }, data: { passwordHash } });
+  }
+
+  /** False when there was none. */
+  async removePasswordHash(id: string): Promise<boolean> {
+    const { count } = await this.prisma.user.updateMany({
+      where: { id, passwordHash: { not: null } },
+      data: { passwordHash: null },
+    });
+    return count > 0;
   }
 
   /** Only while the hash is still the one that was read: a password changed meanwhile wins. False then. */

@@ -192,8 +192,9 @@ export class UsersService {
     await this.users.setPasswordHash(userId, passwordHash);
   }
 
-  async removePassword(userId: string): Promise<void> {
-    await this.users.setPasswordHash(userId, null);
+  /** False when there was none. */
+  async removePassword(userId: string): Promise<boolean> {
+    return this.users.removePasswordHash(userId);
   }
 
   /** False when the password was changed meanwhile, which wins. */

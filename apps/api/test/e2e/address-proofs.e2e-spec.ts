@@ -23,7 +23,7 @@ describe('The proof of an address', () => {
     const squatter = await rind.signUp();
     expect((await getMe(squatter)).body.emailVerified).toBe(false);
 
-    await proofs.prove(squatter.id);
+    await proofs.prove(squatter.id, { method: 'reset', client: null });
 
     await settle(rind);
     expect((await getMe(squatter)).status).toBe(401);
@@ -34,7 +34,7 @@ describe('The proof of an address', () => {
     const owner = await rind.signUp();
     await rind.sql.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [owner.id]);
 
-    await proofs.prove(owner.id);
+    await proofs.prove(owner.id, { method: 'reset', client: null });
 
     expect((await getMe(owner)).body.emailVerified).toBe(true);
     expect((await login(owner)).status).toBe(200);

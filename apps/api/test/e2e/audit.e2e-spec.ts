@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { AuditService } from '../../src/audit/audit.service.js';
+import { AddressProofsService } from '../../src/auth/address-proofs.service.js';
 import { Database } from '../../src/platform/database/database.js';
 import { TestApp } from '../support/test-app.js';
 
@@ -84,6 +85,32 @@ describe('Audit events', () => {
     await expect(rolledBack).rejects.toThrow('no');
 
     expect((await eventsOf(userId)).map(({ action }) => action)).not.toContain('password_changed');
+  });
+
+  test('tell what the first proof of an address takes, and where it came from', async () => {
+    const account = await rind.signUp();
+    await rind.sql.query(
+      `INSERT INTO oauth_identities (id, user_id, provider, subject) VALUES (gen_random_uuid(), $1, 'facebook', 's')`,
+      [account.id],
+    );
+    const proof = { method: 'google', client: origin };
+    await rind.app.get(AddressProofsService).prove(account.id, proof);
+
+    const told = (await eventsOf(account.id)).slice(2);
+    expect(told.map(({ action, reason }) => [action, reason])).toEqual([
+      ['email_verified', 'google'],
+      ['password_removed', 'google'],
+      ['session_ended', 'credentials_changed'],
+      ['identity_unlinked', 'google'],
+    ]);
+    expect(told.at(-1)).toMatchObject({ detail: { provider: 'facebook' } });
+    for (const event of told) {
+      expect(event).toMatchObject({
+        ip: origin.ip,
+        user_agent: origin.userAgent,
+        request_id: origin.requestId,
+      });
+    }
   });
 
   test('lose what is personal with the account', async () => {

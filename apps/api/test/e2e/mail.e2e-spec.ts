@@ -320,7 +320,7 @@ describe('Resetting a password', () => {
   test('another proof of the address voids what was pending', async () => {
     const squatter = await rind.signUp();
     const token = await forgot(squatter);
-    await rind.app.get(AddressProofsService).prove(squatter.id);
+    await rind.app.get(AddressProofsService).prove(squatter.id, { method: 'reset', client: null });
     const body = { token, password: NEW_PASSWORD };
     expect(await post('/auth/password/reset', body)).toMatchObject(invalid);
   });

@@ -452,7 +452,7 @@ describe('an mfaToken', () => {
       'the address is proved for the first time',
       async ({ id }) => {
         await rind.sql.query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [id]);
-        await rind.app.get(AddressProofsService).prove(id);
+        await rind.app.get(AddressProofsService).prove(id, { method: 'reset', client: null });
       },
     ],
   ])('is void once %s', async (_, change) => {

@@ -167,7 +167,7 @@ describe('signing in with Facebook', () => {
     const squatter = await signIn();
     const { user } = squatter;
     // As a sign-in with a provider that verified it would.
-    await rind.app.get(AddressProofsService).prove(user.id);
+    await rind.app.get(AddressProofsService).prove(user.id, { method: 'reset', client: null });
     await settle(rind);
     const me = await rind.request('GET', '/users/me', { token: squatter.accessToken! });
     expect(me.status).toBe(401);

@@ -44,7 +44,7 @@ export class PasswordRecoveryService {
     const { email } = await this.tokens.check(token, 'reset_password');
     const passwordHash = await this.newPasswords.hash({ password, email });
     await this.tokens.use(token, 'reset_password', async ({ userId }) => {
-      await this.proofs.prove(userId);
+      await this.proofs.prove(userId, { method: 'reset', client });
       await this.users.setPasswordHash(userId, passwordHash);
       await this.sessions.endAll(userId, undefined, { client });
       await this.tokens.voidAll(userId);

@@ -66,8 +66,11 @@ export class IdentitiesRepository {
     await this.prisma.oAuthIdentity.deleteMany({ where: { id } });
   }
 
-  async deleteAll(userId: string): Promise<void> {
-    await this.prisma.oAuthIdentity.deleteMany({ where: { userId } });
+  /** The providers that they were at. */
+  async deleteAll(userId: string): Promise<string[]> {
+    const rows = await this.prisma.$queryRaw<{ provider: string }[]>`
+      DELETE FROM oauth_identities WHERE user_id = ${userId}::uuid RETURNING provider`;
+    return rows.map(({ provider }) => provider);
   }
 
   private get prisma(): Prisma.TransactionClient {

@@ -76,12 +76,12 @@ export class OAuthAccountsService {
   }
 
   private async resolve(visitor: Visitor): Promise<string> {
-    const { provider, profile } = visitor;
+    const { provider, profile, client } = visitor;
     const known = await this.identities.lockUserId(provider, profile.subject);
     if (known === null) return this.join(visitor);
     const user = await this.users.get(known);
     if (!user.emailVerified && profile.isEmailVerified && profile.email === user.email) {
-      await this.proofs.prove(known);
+      await this.proofs.prove(known, { method: provider, client });
       await this.link(known, visitor);
     }
     return known;
@@ -89,12 +89,13 @@ export class OAuthAccountsService {
 
   /** A first visit: to the account with the same address, or to a new one. */
   private async join(visitor: Visitor): Promise<string> {
+    const { provider, client } = visitor;
     const { email, isEmailVerified } = visitor.profile;
     if (email === null) throw new DomainError('oauth_email_missing');
     const existing = await this.users.findCredentials(email);
     if (existing && !isEmailVerified) throw new DomainError('oauth_email_unverified');
     const userId = existing?.userId ?? (await this.createUser(visitor, email));
-    if (isEmailVerified) await this.proofs.prove(userId);
+    if (isEmailVerified) await this.proofs.prove(userId, { method: provider, client });
     await this.link(userId, visitor);
     return userId;
   }
