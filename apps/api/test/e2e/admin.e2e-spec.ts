@@ -376,6 +376,6 @@ describe('granting from the command line', () => {
       stderr: 'Nobody is registered as nobody@example.com: register first.\n',
     });
     await expect(run()).rejects.toMatchObject({ code: 2 });
-    expect((await run('--help')).stdout).toContain('pnpm admin:grant EMAIL');
+    expect((await run('--help')).stdout).toContain('npm run admin:grant EMAIL');
   });
 });
