@@ -92,6 +92,26 @@ describe('from one address come exactly ten a minute, over all instances, of', (
   });
 });
 
+describe('from one address come exactly ten a minute, over all instances, of what asks for a password or a code:', () => {
+  test.each([
+    ['POST', '/auth/mfa/totp/activate'],
+    ['DELETE', '/auth/mfa/totp'],
+    ['POST', '/auth/mfa/recovery-codes'],
+    ['DELETE', `/auth/identities/${randomUUID()}`],
+    ['DELETE', '/users/me'],
+    ['POST', '/users/me/password'],
+    ['POST', '/users/me/email'],
+  ])('%s %s', async (method, route) => {
+    const { accessToken: token } = await rind.signUp();
+    const from = newAddress();
+    // Not even looked at before the limit; other limits begin with a look at what it says.
+    const answers = await flood(BY_ADDRESS + 6, (on) =>
+      on.request(method, route, { token, body: [], headers: { 'x-forwarded-for': from } }),
+    );
+    expectAdmitted(answers, BY_ADDRESS, 60);
+  });
+});
+
 describe('to one address go exactly five mails an hour, over all instances, by', () => {
   test.each<[string, (email: string) => object]>([
     ['/auth/email/resend', (email) => ({ email })],

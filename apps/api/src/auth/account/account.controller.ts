@@ -4,6 +4,7 @@ import { AccountExport, DeleteAccountBody } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiRoute } from '../../platform/http/api-route.decorator.js';
 import { type ClientInfo, CurrentClient } from '../../platform/http/client-info.decorator.js';
+import { RateLimit } from '../../platform/http/rate-limits/rate-limit.decorator.js';
 import { CurrentPrincipal } from '../../platform/http/current-principal.decorator.js';
 import type { Principal } from '../../platform/http/principal.js';
 import { TokenCookies } from '../cookies/token-cookies.js';
@@ -39,6 +40,7 @@ export class AccountController {
   }
 
   @Delete()
+  @RateLimit('auth')
   @ApiRoute({
     operationId: 'deleteMe',
     summary: 'Delete the account of the signed-in user, and all that belongs to it, for ever',

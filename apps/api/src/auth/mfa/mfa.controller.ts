@@ -67,6 +67,7 @@ export class MfaController {
   }
 
   @Post('totp/activate')
+  @RateLimit('auth')
   @ApiRoute({
     operationId: 'activateTotp',
     summary: 'Activate the authenticator app with a first code',
@@ -82,6 +83,7 @@ export class MfaController {
   }
 
   @Delete('totp')
+  @RateLimit('auth')
   @ApiRoute({
     operationId: 'removeTotp',
     summary: 'Remove the authenticator app and the recovery codes',
@@ -97,6 +99,7 @@ export class MfaController {
   }
 
   @Post('recovery-codes')
+  @RateLimit('auth')
   @ApiRoute({
     operationId: 'renewRecoveryCodes',
     summary: 'Get new recovery codes; the old ones are void',

@@ -82,6 +82,7 @@ export class IdentitiesController {
   }
 
   @Delete(':id')
+  @RateLimit('auth')
   @ApiRoute({
     operationId: 'unlinkIdentity',
     summary: 'Remove one of them',
