@@ -8,6 +8,7 @@ import { IdentityProvider, type Visitor } from '../support/identity-provider.js'
 import { settle } from '../support/notices.js';
 import { newApp, newVisitor, type OAuthApp } from '../support/oauth-app.js';
 import { untilBlocked } from '../support/seams.js';
+import { shiftedDate } from '../support/shifted-date.js';
 import { TestApp } from '../support/test-app.js';
 
 const PUBLIC_URL = 'https://api.example.com';
@@ -479,6 +480,24 @@ describe('signing in with an id token', () => {
     google.requests.length = 0;
     expect((await signInWith(google.idToken(claims))).status).toBe(200);
     expect(google.requests).toEqual([]);
+  });
+
+  test('fetches them again once the provider has changed them, for browsers too', async () => {
+    const visitor = newVisitor();
+    const { user } = await signIn(visitor);
+    const oldToken = google.idToken(claims);
+    expect((await signInWith(oldToken)).status).toBe(200);
+    google.changeKey();
+    const realDate = Date;
+    // Longer than unknown keys are refused unasked, shorter than known ones are kept.
+    globalThis.Date = shiftedDate(realDate, () => 61_000);
+    try {
+      expect((await signInWith(google.idToken(claims))).body.user.id).toBe(user.id);
+      expect((await signIn(visitor)).user.id).toBe(user.id);
+      expect((await signInWith(oldToken)).body.code).toBe('oauth_token_invalid');
+    } finally {
+      globalThis.Date = realDate;
+    }
   });
 
   test.each<[string, () => string]>([

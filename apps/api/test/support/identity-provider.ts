@@ -13,8 +13,6 @@ export interface Visitor {
   readonly name?: string | undefined;
 }
 
-const KEY_ID = 'key-1';
-
 /** Keeps what the provider keeps; nothing of it outlives a test. */
 class MemoryAdapter implements Adapter {
   private readonly entries = new Map<string, AdapterPayload>();
@@ -59,11 +57,19 @@ export class IdentityProvider {
   /** While true, every answer is a 500. */
   isBroken = false;
 
+  private key = newKey();
+  private readonly cookieKey = randomUUID();
+  private provider: Provider;
+
   private constructor(
     readonly issuer: string,
     private readonly server: Server,
-    readonly privateKey: ReturnType<typeof generateKeyPairSync>['privateKey'],
-  ) {}
+    private readonly client: ClientMetadata,
+    private readonly isSecret?: (secret: string, issuer: string) => boolean,
+  ) {
+    this.provider = this.createProvider();
+    server.on('request', (request, response) => void this.answer(request, response));
+  }
 
   /** `isSecret` decides in place of the client's secret, where that is not always the same. */
   static async start(
@@ -73,47 +79,19 @@ export class IdentityProvider {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const self = new IdentityProvider(issuer, server, privateKey);
-    const key = privateKey.export({ format: 'jwk' });
-    const provider = new Provider(issuer, {
-      clients: [{ token_endpoint_auth_method: 'client_secret_post', ...client }],
-      jwks: { keys: [{ ...key, kid: KEY_ID, alg: 'RS256', use: 'sig' }] },
-      adapter: MemoryAdapter,
-      ttl: { AccessToken: 600, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
-      cookies: { keys: [randomUUID()] },
-      claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
-      conformIdTokenClaims: false,
-      features: { devInteractions: { enabled: false } },
-      interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
-      findAccount: (_context, sub) => ({
-        accountId: sub,
-        claims: async () => ({ ...self.visitor, sub }),
-      }),
-      loadExistingGrant: async (context) => {
-        const grant = new context.oidc.provider.Grant({
-          clientId: context.oidc.client!.clientId,
-          accountId: context.oidc.session!.accountId!,
-        });
-        grant.addOIDCScope('openid email profile name');
-        await grant.save();
-        return grant;
-      },
-    });
-    if (isSecret) {
-      // As the provider's documentation has it for secrets that are not compared letter by letter.
-      Object.assign(provider.Client.prototype, {
-        compareClientSecret: async (secret: string) => isSecret(secret, issuer),
-      });
-    }
-    server.on('request', (request, response) => void self.answer(provider, request, response));
-    return self;
+    return new IdentityProvider(issuer, server, client, isSecret);
   }
 
   async stop(): Promise<void> {
     this.server.close();
     this.server.closeAllConnections();
     await once(this.server, 'close');
+  }
+
+  /** From now on it signs with another key, and no longer publishes the old one. */
+  changeKey(): void {
+    this.key = newKey();
+    this.provider = this.createProvider();
   }
 
   /**
@@ -147,11 +125,54 @@ export class IdentityProvider {
     );
   }
 
-  sign(claims: object, options: jwt.SignOptions = {}, key: jwt.Secret = this.privateKey): string {
-    return jwt.sign(claims, key, { algorithm: 'RS256', keyid: KEY_ID, ...options });
+  sign(
+    claims: object,
+    options: jwt.SignOptions = {},
+    key: jwt.Secret = this.key.privateKey,
+  ): string {
+    return jwt.sign(claims, key, { algorithm: 'RS256', keyid: this.key.id, ...options });
   }
 
-  private async answer(provider: Provider, request: IncomingMessage, response: ServerResponse) {
+  private createProvider(): Provider {
+    const { id, privateKey } = this.key;
+    const provider = new Provider(this.issuer, {
+      clients: [{ token_endpoint_auth_method: 'client_secret_post', ...this.client }],
+      jwks: {
+        keys: [{ ...privateKey.export({ format: 'jwk' }), kid: id, alg: 'RS256', use: 'sig' }],
+      },
+      adapter: MemoryAdapter,
+      ttl: { AccessToken: 600, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
+      cookies: { keys: [this.cookieKey] },
+      claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+      conformIdTokenClaims: false,
+      features: { devInteractions: { enabled: false } },
+      interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
+      findAccount: (_context, sub) => ({
+        accountId: sub,
+        claims: async () => ({ ...this.visitor, sub }),
+      }),
+      loadExistingGrant: async (context) => {
+        const grant = new context.oidc.provider.Grant({
+          clientId: context.oidc.client!.clientId,
+          accountId: context.oidc.session!.accountId!,
+        });
+        grant.addOIDCScope('openid email profile name');
+        await grant.save();
+        return grant;
+      },
+    });
+    const { isSecret, issuer } = this;
+    if (isSecret) {
+      // As the provider's documentation has it for secrets that are not compared letter by letter.
+      Object.assign(provider.Client.prototype, {
+        compareClientSecret: async (secret: string) => isSecret(secret, issuer),
+      });
+    }
+    return provider;
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse) {
+    const { provider } = this;
     const path = request.url!.split('?', 1)[0]!;
     this.requests.push(path);
     if (this.isBroken) return void response.writeHead(500).end();
@@ -163,6 +184,11 @@ export class IdentityProvider {
     );
   }
 }
+
+const newKey = () => ({
+  id: randomUUID(),
+  privateKey: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
+});
 
 const now = () => Math.floor(Date.now() / 1000);
 
