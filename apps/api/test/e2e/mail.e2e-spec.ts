@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { hash } from 'argon2';
 import { stringify, v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
-import { AddressProofsService } from '../../src/auth/address-proofs.service.js';
 import { Captcha } from '../../src/auth/captcha.js';
 import { MailTokensRepository } from '../../src/auth/mails/mail-tokens.repository.js';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
@@ -301,28 +300,6 @@ describe('Resetting a password', () => {
     expect(await actionsOf(account.id)).toEqual(
       expect.arrayContaining(['password_reset_requested', 'password_reset']),
     );
-  });
-
-  test('of an unverified account takes everything from who registered it', async () => {
-    const squatter = await rind.signUp();
-    const { email } = squatter.user;
-    const verification = await tokenOf('verify_email', email);
-    const token = await forgot(squatter);
-    expect((await post('/auth/password/reset', { token, password: NEW_PASSWORD })).status).toBe(
-      204,
-    );
-    expect(await isSignedIn(squatter)).toBe(false);
-    expect((await login(email, squatter.password)).status).toBe(401);
-    expect(await post('/auth/email/disown', { token: verification })).toMatchObject(invalid);
-    expect((await login(email, NEW_PASSWORD)).body.user.emailVerified).toBe(true);
-  });
-
-  test('another proof of the address voids what was pending', async () => {
-    const squatter = await rind.signUp();
-    const token = await forgot(squatter);
-    await rind.app.get(AddressProofsService).prove(squatter.id, { method: 'reset', client: null });
-    const body = { token, password: NEW_PASSWORD };
-    expect(await post('/auth/password/reset', body)).toMatchObject(invalid);
   });
 
   test('of two uses of one token at the same moment one wins', async () => {
