@@ -12,13 +12,13 @@ import {
 } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
-import { SigningKeys } from '../../src/auth/signing-keys.js';
 import { Clock } from '../../src/platform/clock/clock.js';
 import { Notices, NoticesTiming } from '../../src/platform/database/notices.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { settle, untilLive } from '../support/notices.js';
 import { RealtimeClient, refusalOf } from '../support/realtime-client.js';
 import { hold } from '../support/seams.js';
+import { signLike, worthlessClaims } from '../support/signed-tokens.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Account, TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -237,12 +237,8 @@ describe('when the access token expires', () => {
   });
 
   /** A genuine token, as the server will issue them when the test's clock has gone on. */
-  function lastingFor({ accessToken }: Account, ms: number): string {
-    const { id, key } = rind.app.get(SigningKeys).current;
-    const claims = jwt.decode(accessToken) as jwt.JwtPayload;
-    const exp = Math.floor((Date.now() + ms) / 1000);
-    return jwt.sign({ ...claims, exp }, key, { algorithm: 'HS256', keyid: id });
-  }
+  const lastingFor = (account: Account, ms: number) =>
+    signLike(rind, account, { exp: Math.floor((Date.now() + ms) / 1000) });
 
   const renew = (client: RealtimeClient, token: unknown) =>
     client.socket.emitWithAck('auth:renew', { token } as { token: string });
@@ -306,4 +302,15 @@ describe('when the access token expires', () => {
     expect(await renew(client, token)).toEqual({ ok: false, code });
     await expectAlive(client);
   });
+
+  test.each(worthlessClaims)(
+    'renewing is refused with a signed token that %s',
+    async (_kind, change, code) => {
+      const account = await rind.signUp();
+      const client = await connect(account);
+      const token = signLike(rind, account, change(await rind.signUp()));
+      expect(await renew(client, token)).toEqual({ ok: false, code });
+      await expectAlive(client);
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { RealtimeClient, type RealtimeOptions, refusalOf } from '../support/realtime-client.js';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { hold } from '../support/seams.js';
+import { signLike, worthlessClaims } from '../support/signed-tokens.js';
 import { SyncSession } from '../support/sync-session.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
@@ -151,6 +152,12 @@ describe('realtime', () => {
       ['an object', { toString: 'x' }],
     ])('for a token that is %s', async (_kind, token) => {
       expect(await refusalOf(rind.url, token as string)).toBe('unauthenticated');
+    });
+
+    test.each(worthlessClaims)('for a signed token that %s', async (_kind, change, code) => {
+      const [account, stranger] = [await rind.signUp(), await rind.signUp()];
+      expect(await refusalOf(rind.url, signLike(rind, account, change(stranger)))).toBe(code);
+      await connect({ accessToken: signLike(rind, account, {}) });
     });
 
     test('for a token of a session that has ended', async () => {
