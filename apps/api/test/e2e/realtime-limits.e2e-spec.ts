@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { REALTIME_PATH } from '@rind/contracts';
@@ -5,10 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { PrincipalsService } from '../../src/auth/principals.service.js';
 import { Realtime } from '../../src/platform/realtime/realtime.js';
 import { SocketEngine } from '../../src/platform/realtime/socket-engine.js';
+import { SyncService } from '../../src/sync/sync.service.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { RawSocket } from '../support/raw-socket.js';
 import { RealtimeClient, refusalOf } from '../support/realtime-client.js';
 import { hold } from '../support/seams.js';
+import { SyncSession } from '../support/sync-session.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 const METRICS_TOKEN = 'the-token-of-this-test';
@@ -210,6 +213,37 @@ describe('the limits of sockets', () => {
       socket.send('42/notifications,2["constructor"]');
       expect(await socket.receive('43/notifications,2')).toContain('"not_found"');
       expect(socket.received.filter((frame) => frame.startsWith('42'))).toEqual([]);
+    });
+
+    test("brings nobody into another user's room, whatever they ask to join", async () => {
+      const victim = await SyncSession.open(rind);
+      const { id, session, accessToken } = victim.account;
+      const room = `user:${id}`;
+      const intruder = await openRaw(
+        `EIO=4&transport=websocket&${new URLSearchParams({ room, userId: id })}`,
+      );
+      const { accessToken: token } = await rind.signUp();
+      const auth = { token, room, rooms: [room], userId: id, sessionId: session.id };
+      intruder.send(CONNECT + JSON.stringify(auth));
+      await intruder.receive(CONNECT);
+      for (const [index, packet] of [
+        ['join', { room }],
+        ['join', room],
+        ['subscribe', [room, `session:${session.id}`]],
+        ['auth:renew', { token: accessToken, room }],
+      ].entries()) {
+        intruder.send(`42/notifications,${index}${JSON.stringify(packet)}`);
+        expect(await intruder.receive(`43/notifications,${index}`)).toContain('"ok":false');
+      }
+      const device = await connect(victim.account);
+      await rind.app
+        .get(SyncService)
+        .write(id, { projects: { created: [{ id: randomUUID(), name: 'n' }] } });
+      await device.receive('sync:changed');
+      // What was sent to it before has arrived when the answer does.
+      intruder.send('42/notifications,9["x"]');
+      await intruder.receive('43/notifications,9');
+      expect(intruder.received.filter((frame) => frame.startsWith('42'))).toEqual([]);
     });
 
     test.each([
