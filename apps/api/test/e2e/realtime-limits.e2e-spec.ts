@@ -203,6 +203,20 @@ describe('the limits of sockets', () => {
       expect(await counted(dropped)).toBe(before + 1);
     });
 
+    test('more in one message than it may have closes the socket, and is counted', async () => {
+      const dropped = 'rind_realtime_sockets_dropped_total{reason="payload_too_large"}';
+      const before = await counted(dropped);
+      for (const frame of ['x'.repeat(9_000), new Uint8Array(9_000)]) {
+        const socket = await joinRaw(await rind.signUp());
+        socket.send(frame);
+        await socket.closed;
+      }
+      const other = await joinRaw(await rind.signUp());
+      other.send('hello');
+      await other.closed;
+      expect(await counted(dropped)).toBe(before + 2);
+    });
+
     test('events that nobody knows are answered so, and without an acknowledgement with silence', async () => {
       const socket = await joinRaw(await rind.signUp());
       socket.send('42/notifications,["sync:changed",{"timestamp":1}]');

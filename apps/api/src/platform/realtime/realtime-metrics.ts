@@ -5,7 +5,7 @@ import { Metrics } from '../metrics/metrics.js';
 import { Connections } from './connections.js';
 
 /** Why a socket was closed that nobody asked to be closed. */
-type Drop = 'slow_consumer' | 'too_many_packets';
+type Drop = 'payload_too_large' | 'slow_consumer' | 'too_many_packets';
 
 /** What operators may want to know of sockets. */
 @Injectable()

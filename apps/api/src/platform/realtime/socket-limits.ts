@@ -1,3 +1,5 @@
+import type { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import type { Socket as EngineSocket } from 'engine.io';
 import { Clock } from '../clock/clock.js';
@@ -6,6 +8,14 @@ import { InjectConfig } from '../config/config.module.js';
 import { RealtimeMetrics } from './realtime-metrics.js';
 
 const WINDOW_MS = 1_000;
+
+/** The errors that `ws` closes with the code 1009: beyond the limit, and beyond what numbers can count. */
+const TOO_LARGE: ReadonlySet<string> = new Set([
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+]);
+
+type EngineRequest = IncomingMessage & { websocket?: EventEmitter };
 
 /** Keeps one client from costing more than its share, from the moment in which it is connected. */
 @Injectable()
@@ -25,6 +35,7 @@ export class SocketLimits {
   watch(connection: EngineSocket): void {
     this.boundIncoming(connection);
     this.boundOutgoing(connection);
+    this.countTooLarge(connection);
   }
 
   private boundIncoming(connection: EngineSocket): void {
@@ -40,6 +51,14 @@ export class SocketLimits {
       if (packets !== this.packetsPerSecond + 1) return;
       this.metrics.countDropped('too_many_packets');
       cut(connection);
+    });
+  }
+
+  /** The engine closes it by itself, and tells nobody but the WebSocket below it why. */
+  private countTooLarge({ request }: EngineSocket): void {
+    const { websocket } = request as EngineRequest;
+    websocket?.once('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code !== undefined && TOO_LARGE.has(code)) this.metrics.countDropped('payload_too_large');
     });
   }
 
