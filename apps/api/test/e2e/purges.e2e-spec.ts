@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { SyncService } from '../../src/sync/sync.service.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { type Account, TestApp } from '../support/test-app.js';
+
+const DAY_MS = 86_400_000;
 
 let rind: TestApp;
 let account: Account;
@@ -40,6 +44,9 @@ const many = {
   oauth_flows: `INSERT INTO oauth_flows (id, provider, return_to, code_challenge, expires_at)
     SELECT n::text::bytea, 'google' || left($1::text, 0), 'r', 'c', now() + interval '1 minute' * (1 - 2 * sign(n))
     FROM generate_series(0, 2500) AS n`,
+  known_devices: `INSERT INTO known_devices (user_id, fingerprint, last_seen_at)
+    SELECT $1, n::text::bytea, now() - interval '401 days' * sign(n)
+    FROM generate_series(0, 2500) AS n`,
   sync_answers: `INSERT INTO sync_answers (user_id, digest, answer, created_at)
     SELECT $1, n::text::bytea, '{}', now() - interval '24 hours' * sign(n)
     FROM generate_series(0, 2500) AS n`,
@@ -49,7 +56,14 @@ const many = {
 } as const;
 
 const jobs = {
-  purge_auth: ['sessions', 'mail_tokens', 'pending_sign_ins', 'oauth_flows', 'oauth_codes'],
+  purge_auth: [
+    'sessions',
+    'mail_tokens',
+    'pending_sign_ins',
+    'oauth_flows',
+    'oauth_codes',
+    'known_devices',
+  ],
   purge_rate_limits: ['rate_limits'],
   purge_sync: ['sync_answers'],
 } as const;
@@ -84,10 +98,39 @@ describe.each(Object.entries(jobs))('The job %s', (job, tables) => {
     await purge(job);
     expect(await countOf(table)).toBe(1);
   });
+});
 
-  test('is scheduled', async () => {
-    const isKnown = () =>
-      countOf('graphile_worker._private_known_crontabs', `identifier = '${job}'`);
-    while ((await isKnown()) === 0);
+describe('The job purge_notifications', () => {
+  test('deletes those that are too old, however many, and nothing else', async () => {
+    const { id: userId } = await rind.signUp();
+    const now = Date.now();
+    const created = Array.from({ length: 1_201 }, (_, index) => ({
+      id: randomUUID(),
+      type: 'welcome',
+      title: 'T',
+      body: 'B',
+      data: '{}',
+      read_at: index % 2 === 0 ? now : null,
+      created_at: now - 91 * DAY_MS * Math.sign(index),
+    }));
+    const listIds = async () => {
+      const { rows } = await rind.sql.query<{ id: string }>(
+        'SELECT id FROM notifications WHERE user_id = $1 AND NOT is_deleted',
+        [userId],
+      );
+      return rows.map(({ id }) => id).toSorted();
+    };
+    const young = [...(await listIds()), created[0]!.id].toSorted();
+    await rind.app.get(SyncService).write(userId, { notifications: { created } });
+    expect(await countOf('notifications', `user_id = '${userId}'`)).toBe(young.length + 1_200);
+    await purge('purge_notifications');
+    expect(await listIds()).toEqual(young);
+    await purge('purge_notifications');
+    expect(await listIds()).toEqual(young);
   });
+});
+
+test.each([...Object.keys(jobs), 'purge_notifications'])('The job %s is scheduled', async (job) => {
+  const isKnown = () => countOf('graphile_worker._private_known_crontabs', `identifier = '${job}'`);
+  while ((await isKnown()) === 0);
 });
