@@ -8,6 +8,7 @@ export const auditActions = [
   'registration_repeated',
   'signed_in',
   'sign_in_refused',
+  'reauthentication_refused',
   'session_ended',
   'password_changed',
   'password_reset',

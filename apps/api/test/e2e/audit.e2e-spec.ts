@@ -87,6 +87,19 @@ describe('Audit events', () => {
     expect((await eventsOf(userId)).map(({ action }) => action)).not.toContain('password_changed');
   });
 
+  test('tell of wrong passwords on a signed-in device', async () => {
+    const { id, accessToken: token, session } = await rind.signUp();
+    const guess = { password: 'a wrong password' };
+    const refused = await rind.request('DELETE', '/users/me', { token, body: guess });
+    expect(refused.body.code).toBe('reauthentication_failed');
+    expect((await eventsOf(id)).at(-1)).toMatchObject({
+      action: 'reauthentication_refused',
+      reason: 'reauthentication_failed',
+      session_id: session.id,
+      ip: '127.0.0.1',
+    });
+  });
+
   test('tell what the first proof of an address takes, and where it came from', async () => {
     const account = await rind.signUp();
     await rind.sql.query(

@@ -602,7 +602,11 @@ describe('what needs the password or a recent sign-in', () => {
   const requireAgain = ({ id, session }: Account, offered: { password?: string; code?: string }) =>
     rind.app
       .get(ReauthenticationService)
-      .require({ userId: id, sessionId: session.id, roles: [] }, offered);
+      .require({ userId: id, sessionId: session.id, roles: [] }, offered, {
+        ip: '127.0.0.1',
+        userAgent: null,
+        requestId: 'asked',
+      });
 
   test('needs a code, too, where there is a second factor', async () => {
     const { account, authenticator } = await signUpEnrolled();

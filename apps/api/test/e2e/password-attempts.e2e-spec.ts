@@ -181,8 +181,9 @@ describe('guessing the password of an account', () => {
   test('a signed-in device that asks for the password has as many attempts, of its own', async () => {
     const { id: userId, session, user, password } = await rind.signUp();
     const service = rind.app.get(ReauthenticationService);
+    const client = { ip: '127.0.0.1', userAgent: null, requestId: 'asked' };
     const ask = (guess: string, sessionId = session.id) =>
-      service.require({ userId, sessionId, roles: [] }, { password: guess });
+      service.require({ userId, sessionId, roles: [] }, { password: guess }, client);
     for (let count = 0; count < FREE; count += 1) {
       await expect(ask('wrong')).rejects.toMatchObject({ code: 'reauthentication_failed' });
     }

@@ -789,7 +789,7 @@ export type ListAuditEventsData = {
          * Whom it happened to
          */
         userId?: string;
-        action?: 'registered' | 'registration_repeated' | 'signed_in' | 'sign_in_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'password_removed' | 'email_verified' | 'email_verification_requested' | 'email_change_requested' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'job_retried' | 'account_exported' | 'account_deleted';
+        action?: 'registered' | 'registration_repeated' | 'signed_in' | 'sign_in_refused' | 'reauthentication_refused' | 'session_ended' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'password_removed' | 'email_verified' | 'email_verification_requested' | 'email_change_requested' | 'email_changed' | 'factor_added' | 'factor_removed' | 'recovery_codes_renewed' | 'identity_linked' | 'identity_unlinked' | 'roles_changed' | 'user_deactivated' | 'user_reactivated' | 'job_retried' | 'account_exported' | 'account_deleted';
         from?: string;
         /**
          * Events of this moment are left out

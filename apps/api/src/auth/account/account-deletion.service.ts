@@ -28,7 +28,7 @@ export class AccountDeletionService {
    *   account is gone
    */
   async delete(principal: Principal, proof: DeleteAccountBody, client: ClientInfo): Promise<void> {
-    await this.reauthentication.require(principal, proof);
+    await this.reauthentication.require(principal, proof, client);
     const { userId } = principal;
     await this.database.transaction(async () => {
       await this.users.lockForDeletion(userId);

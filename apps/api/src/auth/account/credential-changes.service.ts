@@ -43,7 +43,7 @@ export class CredentialChangesService {
   ): Promise<void> {
     const { userId, sessionId } = principal;
     const passwordHash = await this.users.findPasswordHash(userId);
-    await this.reauthentication.require(principal, { password: currentPassword, code });
+    await this.reauthentication.require(principal, { password: currentPassword, code }, client);
     const { email } = await this.users.get(userId);
     const choice = { password: newPassword, email, pointer: '/newPassword' };
     const newHash = await this.newPasswords.hash(choice);
@@ -71,7 +71,7 @@ export class CredentialChangesService {
     client: ClientInfo,
   ): Promise<void> {
     const { userId, sessionId } = principal;
-    await this.reauthentication.require(principal, { password, code });
+    await this.reauthentication.require(principal, { password, code }, client);
     if (!(await this.users.get(userId)).emailVerified) throw new DomainError('email_not_verified');
     await this.abuse.admitMailTo(email);
     await this.database.transaction(async () => {

@@ -41,14 +41,18 @@ export class EnrolmentService {
    * @throws DomainError `email_not_verified`, `mfa_already_enrolled`, and as
    *   `ReauthenticationService.require`
    */
-  async enrol(principal: Principal, { password }: EnrolTotpBody): Promise<TotpEnrolment> {
+  async enrol(
+    principal: Principal,
+    { password }: EnrolTotpBody,
+    client: ClientInfo,
+  ): Promise<TotpEnrolment> {
     const { userId } = principal;
     const { email, emailVerified } = await this.users.get(userId);
     if (!emailVerified) throw new DomainError('email_not_verified');
     const factor = await this.factors.find(userId);
     // Before a code of it is asked for, which would be wasted.
     if (factor?.isActive) throw new DomainError('mfa_already_enrolled');
-    await this.reauthentication.require(principal, { password });
+    await this.reauthentication.require(principal, { password }, client);
     const { sealed, enrolment } = this.secrets.create(userId, email);
     if (!(await this.factors.propose(userId, sealed))) {
       throw new DomainError('mfa_already_enrolled');
@@ -94,7 +98,7 @@ export class EnrolmentService {
   ): Promise<void> {
     const { userId, sessionId } = principal;
     await this.getActive(userId);
-    await this.reauthentication.require(principal, { password, code });
+    await this.reauthentication.require(principal, { password, code }, client);
     await this.database.transaction(async () => {
       await this.sessions.lockSignedIn(principal);
       if (!(await this.factors.delete(userId))) throw new DomainError('not_found');
@@ -117,7 +121,7 @@ export class EnrolmentService {
   ): Promise<RecoveryCodes> {
     const { userId, sessionId } = principal;
     await this.getActive(userId);
-    await this.secondFactor.require(userId, code);
+    await this.reauthentication.requireCode(principal, code, client);
     return this.database.transaction(async () => {
       // Two at once would leave the codes of both, and those of a factor that is gone would stay.
       await this.sessions.lockSignedIn(principal);

@@ -62,8 +62,9 @@ export class MfaController {
   enrolTotp(
     @CurrentPrincipal() principal: Principal,
     @Body({ schema: EnrolTotpBody }) body: EnrolTotpBody,
+    @CurrentClient() client: ClientInfo,
   ): Promise<TotpEnrolment> {
-    return this.enrolment.enrol(principal, body);
+    return this.enrolment.enrol(principal, body, client);
   }
 
   @Post('totp/activate')

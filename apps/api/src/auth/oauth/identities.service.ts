@@ -38,7 +38,7 @@ export class IdentitiesService {
     proof: UnlinkIdentityBody,
     client: ClientInfo,
   ): Promise<void> {
-    await this.reauthentication.require(principal, proof);
+    await this.reauthentication.require(principal, proof, client);
     const { userId, sessionId } = principal;
     await this.database.transaction(async () => {
       // Of two removals, the second sees what the first has left.

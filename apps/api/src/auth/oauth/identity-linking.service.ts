@@ -55,7 +55,7 @@ export class IdentityLinkingService {
     { oauthCode, codeVerifier, ...proof }: LinkIdentityBody,
     client: ClientInfo,
   ): Promise<Identity> {
-    await this.requireRight(principal, proof);
+    await this.requireRight(principal, proof, client);
     const code = await this.flows.takeCode(digest(oauthCode));
     // Used up all the same: whoever has it got it from where it should not have been.
     if (!code?.subject || !answersChallenge(codeVerifier, code.codeChallenge)) {
@@ -73,7 +73,7 @@ export class IdentityLinkingService {
     client: ClientInfo,
   ): Promise<Identity> {
     const provider = this.providers.get(name);
-    await this.requireRight(principal, { password, code });
+    await this.requireRight(principal, { password, code }, client);
     const { subject, email } = await provider.verify(token).catch((error: unknown) => {
       logFailure(this.logger, name, error);
       throw isRefusal(error) ? new DomainError('identity_unproven', { cause: error }) : error;
@@ -82,10 +82,14 @@ export class IdentityLinkingService {
   }
 
   /** An unverified address may be somebody else's, who must not find an identity in the account. */
-  private async requireRight(principal: Principal, proof: Reauthentication): Promise<void> {
+  private async requireRight(
+    principal: Principal,
+    proof: Reauthentication,
+    client: ClientInfo,
+  ): Promise<void> {
     const { emailVerified } = await this.users.get(principal.userId);
     if (!emailVerified) throw new DomainError('email_not_verified');
-    await this.reauthentication.require(principal, proof);
+    await this.reauthentication.require(principal, proof, client);
   }
 
   private async link(
