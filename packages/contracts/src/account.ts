@@ -20,6 +20,13 @@ export const AccountExport = z
     notificationPreferences: NotificationPreferences.shape.preferences,
     sessions: z.array(Session),
     identities: z.array(Identity),
+    secondFactor: z
+      .object({ activeSince: z.iso.datetime(), recoveryCodesLeft: z.int().nonnegative() })
+      .nullable(),
+    knownDevices: z.array(z.object({ lastSeenAt: z.iso.datetime() })).meta({
+      description:
+        'Devices that a sign-in on is not announced of; which ones is kept as digests only',
+    }),
     auditEvents: z.array(AuditEvent),
     sync: PullResult.meta({
       description:

@@ -20,6 +20,14 @@ export class KnownDevicesRepository {
     return rows[0]!;
   }
 
+  async list(userId: string): Promise<Array<{ lastSeenAt: Date }>> {
+    return this.database.prisma.knownDevice.findMany({
+      where: { userId },
+      select: { lastSeenAt: true },
+      orderBy: { lastSeenAt: 'desc' },
+    });
+  }
+
   async deleteAll(userId: string): Promise<void> {
     await this.database.prisma.knownDevice.deleteMany({ where: { userId } });
   }

@@ -23,6 +23,11 @@ export class KnownDevices {
     return isStrange;
   }
 
+  /** When each was last seen, the latest first. */
+  async list(userId: string): Promise<Array<{ lastSeenAt: Date }>> {
+    return this.devices.list(userId);
+  }
+
   /** When the account turns out to belong to somebody else. Joins a current transaction. */
   async forgetAll(userId: string): Promise<void> {
     await this.devices.deleteAll(userId);

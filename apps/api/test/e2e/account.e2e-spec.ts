@@ -65,6 +65,7 @@ const age = ({ session }: Account) =>
 /** Tables with rows of a user, by foreign keys: each is in the export, or stands here with a reason why not. */
 const exported = [
   'audit_events',
+  'known_devices',
   'notification_preferences',
   'notifications',
   'oauth_identities',
@@ -72,13 +73,12 @@ const exported = [
   'sessions',
   'sync_clocks',
   'tasks',
+  'totp_factors',
   'user_roles',
 ];
 const notExported = {
-  known_devices: 'digests, which only tell whether a device was seen before',
   pending_sign_ins: 'sign-ins that wait for a code, for five minutes',
   recovery_codes: 'digests of codes, which only prove who the user is',
-  totp_factors: 'the secret of the authenticator app, which only proves who the user is',
   mail_tokens: 'links that were mailed, each good for a day at most',
   oauth_codes: 'codes of sign-ins under way, valid for a minute',
   sync_answers: 'answers to pushes of the last 24 hours, which say nothing that the records do not',
@@ -114,6 +114,14 @@ describe('the export of an account', () => {
       [account.id],
     );
 
+    await rind.sql.query(
+      `INSERT INTO totp_factors (user_id, secret, key_id, activated_at) VALUES ($1, 'sealed', 'key', '2026-01-02T03:04:05Z')`,
+      [account.id],
+    );
+    await rind.sql.query(`INSERT INTO recovery_codes (user_id, code_hash) VALUES ($1, 'digest')`, [
+      account.id,
+    ]);
+
     const { headers, body } = await get(account);
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
     expect(headers.get('content-disposition')).toBe('attachment; filename="account.json"');
@@ -123,6 +131,8 @@ describe('the export of an account', () => {
       preferences: { theme: 'dark' },
       notificationPreferences: { welcome: { feed: true, mail: true } },
       identities: [{ provider: 'google' }],
+      secondFactor: { activeSince: '2026-01-02T03:04:05.000Z', recoveryCodesLeft: 1 },
+      knownDevices: [{ lastSeenAt: expect.any(String) }],
       sessions: [
         {
           id: account.session.id,

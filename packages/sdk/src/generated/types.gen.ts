@@ -8,6 +8,12 @@ export type AccountExport = {
     auditEvents: Array<AuditEvent>;
     exportedAt: string;
     identities: Array<Identity>;
+    /**
+     * Devices that a sign-in on is not announced of; which ones is kept as digests only
+     */
+    knownDevices: Array<{
+        lastSeenAt: string;
+    }>;
     notificationPreferences: {
         new_sign_in: NotificationPreference;
         password_changed: NotificationPreference;
@@ -16,6 +22,10 @@ export type AccountExport = {
         welcome: NotificationPreference;
     };
     preferences: Preferences;
+    secondFactor: {
+        activeSince: string;
+        recoveryCodesLeft: number;
+    } | null;
     sessions: Array<Session>;
     /**
      * All live records of all synced tables, and the ids of deleted ones, as in a pull

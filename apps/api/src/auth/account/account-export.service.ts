@@ -7,6 +7,8 @@ import type { Principal } from '../../platform/http/principal.js';
 import { NotificationPreferencesService } from '../../notifications/notification-preferences.service.js';
 import { PullService } from '../../sync/pull.service.js';
 import { UsersService } from '../../users/users.service.js';
+import { KnownDevices } from '../known-devices.js';
+import { SecondFactorService } from '../mfa/second-factor.service.js';
 import { IdentitiesService } from '../oauth/identities.service.js';
 import { SessionsService } from '../sessions.service.js';
 
@@ -17,9 +19,11 @@ const PAGE_SIZE = 100;
 export class AccountExportService {
   constructor(
     private readonly audit: AuditService,
+    private readonly devices: KnownDevices,
     private readonly identities: IdentitiesService,
     private readonly notifications: NotificationPreferencesService,
     private readonly pulls: PullService,
+    private readonly secondFactor: SecondFactorService,
     private readonly sessions: SessionsService,
     private readonly users: UsersService,
   ) {}
@@ -39,6 +43,8 @@ export class AccountExportService {
       notificationPreferences: await this.notifications.get(userId),
       sessions: await this.sessions.list(principal),
       identities: (await this.identities.list(principal)).items,
+      secondFactor: await this.secondFactor.describe(userId),
+      knownDevices: await this.devices.list(userId),
     };
     await this.audit.record({ action: 'account_exported', userId }, client);
     // Last: from here on somebody has to read it or destroy it.

@@ -7,6 +7,7 @@ import type { SealedSecret } from '../../platform/encryption/secret-box.js';
 export interface TotpFactor {
   readonly secret: SealedSecret;
   readonly isActive: boolean;
+  readonly activatedAt: Date | null;
 }
 
 /** The authenticator apps of users and their recovery codes. */
@@ -20,6 +21,7 @@ export class FactorsRepository {
       row && {
         secret: { bytes: Uint8Array.from(row.secret), keyId: row.keyId },
         isActive: row.activatedAt !== null,
+        activatedAt: row.activatedAt,
       }
     );
   }

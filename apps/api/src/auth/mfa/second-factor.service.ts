@@ -29,6 +29,14 @@ export class SecondFactorService {
     return hasRecoveryCodes ? ['totp', 'recovery_code'] : ['totp'];
   }
 
+  /** What a user may know of the second factor; null without one. */
+  async describe(userId: string) {
+    const factor = await this.factors.find(userId);
+    if (!factor?.activatedAt) return null;
+    const recoveryCodesLeft = await this.factors.countRecoveryCodes(userId);
+    return { activeSince: factor.activatedAt, recoveryCodesLeft };
+  }
+
   /**
    * Asks a signed-in device for a code, where the user has a second factor.
    *
