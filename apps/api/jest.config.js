@@ -44,7 +44,7 @@ const shared = {
 export default {
   maxWorkers: 2,
   // Here: in a project Jest ignores it.
-  testTimeout: 20_000,
+  testTimeout: 60_000,
   projects: [
     {
       ...shared,

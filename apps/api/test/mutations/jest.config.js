@@ -17,4 +17,10 @@ const mutating = ({ transform, ...project }) => ({
  *
  * @type {import('jest').Config}
  */
-export default { ...original, rootDir, projects: original.projects.map(mutating) };
+export default {
+  ...original,
+  rootDir,
+  // One specification at a time, some of which hang on a mutation: they are not waited for that long.
+  testTimeout: 20_000,
+  projects: original.projects.map(mutating),
+};
