@@ -139,6 +139,7 @@ describe('signing in with a browser', () => {
     );
     expect(rows).toEqual([
       { action: 'registered', reason: null, detail: null },
+      { action: 'email_verified', reason: 'google', detail: null },
       { action: 'identity_linked', reason: null, detail: { provider: 'google' } },
       { action: 'signed_in', reason: 'oauth:google', detail: null },
       { action: 'signed_in', reason: 'oauth:google', detail: null },
