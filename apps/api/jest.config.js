@@ -43,6 +43,8 @@ const shared = {
 /** @type {import('jest').Config} */
 export default {
   maxWorkers: 2,
+  // Modules of earlier files stay in memory, until collecting garbage takes more time than tests do.
+  workerIdleMemoryLimit: '1GB',
   // Here: in a project Jest ignores it.
   testTimeout: 60_000,
   projects: [
