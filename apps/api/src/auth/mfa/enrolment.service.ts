@@ -51,7 +51,7 @@ export class EnrolmentService {
     if (!emailVerified) throw new DomainError('email_not_verified');
     const factor = await this.factors.find(userId);
     // Before a code of it is asked for, which would be wasted.
-    if (factor?.isActive) throw new DomainError('mfa_already_enrolled');
+    if (factor?.activatedAt) throw new DomainError('mfa_already_enrolled');
     await this.reauthentication.require(principal, { password }, client);
     const { sealed, enrolment } = this.secrets.create(userId, email);
     if (!(await this.factors.propose(userId, sealed))) {
@@ -71,7 +71,7 @@ export class EnrolmentService {
   ): Promise<RecoveryCodes> {
     const { userId, sessionId } = principal;
     const factor = await this.getFactor(userId);
-    if (factor.isActive) throw new DomainError('mfa_already_enrolled');
+    if (factor.activatedAt) throw new DomainError('mfa_already_enrolled');
     const step = await this.secondFactor.guess('device', userId, async () =>
       this.findStep(userId, factor, code),
     );
@@ -143,8 +143,8 @@ export class EnrolmentService {
   }
 
   private async getActive(userId: string): Promise<void> {
-    const { isActive } = await this.getFactor(userId);
-    if (!isActive) throw new DomainError('not_found', { detail: 'No second factor is active' });
+    const { activatedAt } = await this.getFactor(userId);
+    if (!activatedAt) throw new DomainError('not_found', { detail: 'No second factor is active' });
   }
 
   private async replaceRecoveryCodes(userId: string): Promise<RecoveryCodes> {

@@ -6,7 +6,7 @@ import type { SealedSecret } from '../../platform/encryption/secret-box.js';
 /** An authenticator app, enrolled or about to be. */
 export interface TotpFactor {
   readonly secret: SealedSecret;
-  readonly isActive: boolean;
+  /** Null until a first code has shown that the app has the secret. */
   readonly activatedAt: Date | null;
 }
 
@@ -20,7 +20,6 @@ export class FactorsRepository {
     return (
       row && {
         secret: { bytes: Uint8Array.from(row.secret), keyId: row.keyId },
-        isActive: row.activatedAt !== null,
         activatedAt: row.activatedAt,
       }
     );

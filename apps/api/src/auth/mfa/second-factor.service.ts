@@ -87,7 +87,7 @@ export class SecondFactorService {
 
   private async findActive(userId: string): Promise<TotpFactor | null> {
     const factor = await this.factors.find(userId);
-    return factor?.isActive ? factor : null;
+    return factor?.activatedAt ? factor : null;
   }
 
   private async useTotp(userId: string, { secret }: TotpFactor, digits: string): Promise<boolean> {
