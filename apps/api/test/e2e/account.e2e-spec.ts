@@ -81,6 +81,7 @@ const notExported = {
   recovery_codes: 'digests of codes, which only prove who the user is',
   mail_tokens: 'links that were mailed, each good for a day at most',
   oauth_codes: 'codes of sign-ins under way, valid for a minute',
+  sync_lost_intervals: 'versions that a restored backup took back, which say nothing of the user',
   sync_answers: 'answers to pushes of the last 24 hours, which say nothing that the records do not',
 };
 
