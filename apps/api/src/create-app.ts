@@ -117,13 +117,13 @@ function addRequestHooks(app: NestFastifyApplication, { http, sync, worker }: Co
   readForms(fastify);
   fastify.decorateRequest('principal', null);
   fastify.addHook('onRequest', async (request, reply) => {
-    proxyWatch.observe(request);
+    const isWatching = WATCHED_ROUTES.test(request.routeOptions.url ?? '');
+    // Monitors ask past the proxy, and nobody else is meant to.
+    if (!isWatching) proxyWatch.observe(request);
     reply.header('x-request-id', request.id);
     // Answers are about one user at one moment (protocol rule 14).
     reply.header('cache-control', 'no-store');
-    if (worker === 'only' && !WATCHED_ROUTES.test(request.routeOptions.url ?? '')) {
-      throw new DomainError('not_found');
-    }
+    if (worker === 'only' && !isWatching) throw new DomainError('not_found');
     crossOriginRequests.check(request);
   });
   fastify.addHook('preClose', async () => {

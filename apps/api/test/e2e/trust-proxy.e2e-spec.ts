@@ -100,45 +100,72 @@ describe('the address of a client', () => {
     },
   );
 
-  describe('a proxy that is there although TRUST_PROXY is not set', () => {
+  describe('a proxy that TRUST_PROXY does not cover', () => {
     const ready = async (): Promise<HealthReady> => {
       const { body } = await supertest(rind.url).get('/api/v1/health/ready').expect(200);
       return body as HealthReady;
     };
     /** The warning is given once in the life of a process. */
-    async function restart(): Promise<void> {
-      await running.get(undefined)?.stop();
-      running.delete(undefined);
-      await start(undefined);
+    async function restart(setting?: string): Promise<void> {
+      await running.get(setting)?.stop();
+      running.delete(setting);
+      await start(setting);
     }
-    const warnings = () => log.lines.filter(({ level }) => level === 'warn');
-
-    test.each([
-      ['x-forwarded-for', '203.0.113.7'],
-      ['forwarded', 'for=203.0.113.7'],
-    ])('%s: one warning, and ready is degraded', async (name, value) => {
-      await restart();
-      expect(await ready()).toMatchObject({ status: 'ok', checks: { proxy: { status: 'ok' } } });
-      for (let count = 0; count < 3; count += 1) {
-        await supertest(rind.url).get('/api/v1/health').set(name, value).expect(200);
+    const ask = async (times: number, headers: Record<string, string> = {}) => {
+      for (let count = 0; count < times; count += 1) {
+        await supertest(rind.url).get('/api/v1/users/me').set(headers).expect(401);
       }
+    };
+    const forwarded = { 'x-forwarded-for': '203.0.113.7' };
+    const warnings = () => log.lines.filter(({ context }) => context === 'ProxyWatch');
+    const degraded = {
+      status: 'degraded',
+      checks: { proxy: { status: 'degraded', detail: expect.stringContaining('TRUST_PROXY') } },
+    };
+
+    test.each<[setting: string | undefined, name: string, value: string]>([
+      [undefined, 'x-forwarded-for', '203.0.113.7'],
+      [undefined, 'forwarded', 'for=203.0.113.7'],
+      ['10.0.0.0/8', 'x-forwarded-for', '203.0.113.7'],
+    ])('TRUST_PROXY=%s, %s: one warning, and ready is degraded', async (setting, name, value) => {
+      await restart(setting);
+      expect(await ready()).toMatchObject({ status: 'ok', checks: { proxy: { status: 'ok' } } });
+      await ask(20, { [name]: value });
       expect(warnings()).toMatchObject([
-        { context: 'ProxyWatch', msg: expect.stringContaining('TRUST_PROXY') },
+        { level: 'warn', msg: expect.stringContaining('TRUST_PROXY') },
       ]);
-      expect(await ready()).toMatchObject({
-        status: 'degraded',
-        checks: { proxy: { status: 'degraded', detail: expect.stringContaining('TRUST_PROXY') } },
-      });
+      expect(await ready()).toMatchObject(degraded);
+      // Whoever watches over the process asks past the proxy.
+      for (let count = 0; count < 30; count += 1) await ready();
+      expect(await ready()).toMatchObject(degraded);
     });
 
-    test.each(['1', '127.0.0.1', '10.0.0.0/8'])(
-      'TRUST_PROXY=%s: nothing of that',
-      async (setting) => {
-        await start(setting);
-        await supertest(rind.url).get('/api/v1/health').set('x-forwarded-for', '203.0.113.7');
-        expect(warnings()).toEqual([]);
-        expect((await ready()).status).toBe('ok');
-      },
-    );
+    test('is not a stranger who writes the header among others who do not', async () => {
+      await restart();
+      await ask(11);
+      await ask(10, forwarded);
+      expect(await ready()).toMatchObject({ status: 'ok' });
+      expect(warnings()).toEqual([]);
+    });
+
+    test('is forgotten when requests come without it', async () => {
+      await restart();
+      await ask(10, forwarded);
+      expect(await ready()).toMatchObject(degraded);
+      await ask(11);
+      expect(await ready()).toMatchObject({ status: 'ok' });
+      // Only the latest requests count, however many there were before.
+      await ask(200);
+      await ask(60, forwarded);
+      expect(await ready()).toMatchObject(degraded);
+      expect(warnings()).toHaveLength(1);
+    });
+
+    test.each(['1', '127.0.0.1'])('TRUST_PROXY=%s: nothing of that', async (setting) => {
+      await start(setting);
+      await ask(20, forwarded);
+      expect(warnings()).toEqual([]);
+      expect((await ready()).status).toBe('ok');
+    });
   });
 });
