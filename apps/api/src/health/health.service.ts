@@ -1,24 +1,34 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { HealthCheck, HealthLive, HealthReady } from '@rind/contracts';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { ProxyWatch } from '../platform/http/proxy-watch.js';
 import { version } from '../platform/version.js';
-import { HealthRepository } from './health.repository.js';
+import { type DatabaseState, HealthRepository } from './health.repository.js';
 
 /** An answer that comes later is as bad as none. */
-const DATABASE_DEADLINE_MS = 900;
+const DATABASE_DEADLINE_MS = 800;
+/** Anybody may ask, as often as they like: that must not be felt by the database. */
+const LOOK_LIFE_MS = 100;
 
 const migrationsFolder = new URL('../../../../prisma/migrations/', import.meta.url);
 
+/** What a look at the database has shown, and how long it took. */
+interface Look {
+  readonly state: DatabaseState;
+  readonly latencyMs: number;
+}
+
 @Injectable()
-export class HealthService {
+export class HealthService implements OnModuleDestroy {
   private readonly expectedMigrations = readdirSync(migrationsFolder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
-  private pendingAnswer: Promise<HealthReady> | null = null;
+  /** Null for a database that fails: the reason is logged where it is used, and is nobody's outside. */
+  private latestLook: Promise<Look | null> | null = null;
+  private isDraining = false;
 
   constructor(
     @InjectConfig() private readonly config: Config,
@@ -26,27 +36,27 @@ export class HealthService {
     private readonly proxyWatch: ProxyWatch,
   ) {}
 
+  /** The first that a process hears of its end: it still takes requests, so that none is lost until nobody sends any. */
+  onModuleDestroy(): void {
+    this.isDraining = true;
+  }
+
   live(): HealthLive {
     return { status: 'ok', timestamp: new Date().toISOString(), version };
   }
 
-  /** Whether requests can be served. Callers at the same time share one look at the database. */
+  /** Whether requests can be served; within a second, whatever the database does. */
   async ready(): Promise<HealthReady> {
-    this.pendingAnswer ??= this.look().finally(() => {
-      this.pendingAnswer = null;
-    });
-    return this.pendingAnswer;
-  }
-
-  private async look(): Promise<HealthReady> {
-    const startedAt = performance.now();
-    const applied = await this.withinDeadline(this.repository.listAppliedMigrations());
-    const latencyMs = Math.round((performance.now() - startedAt) * 10) / 10;
     const checks: Record<string, HealthCheck> = {
-      database: applied ? { status: 'ok', latencyMs } : { status: 'unavailable' },
-      ...(applied && { migrations: this.checkMigrations(applied) }),
+      ...checkDatabase(await withinDeadline(this.look()), this.expectedMigrations),
+      draining: this.isDraining
+        ? { status: 'unavailable', detail: 'This process is about to end' }
+        : { status: 'ok' },
       proxy: this.proxyWatch.isDegraded
-        ? { status: 'degraded', detail: 'Forwarded requests arrive, but TRUST_PROXY is not set' }
+        ? {
+            status: 'degraded',
+            detail: 'Forwarded requests arrive that TRUST_PROXY does not cover',
+          }
         : { status: 'ok' },
     };
     const statuses = Object.values(checks).map(({ status }) => status);
@@ -63,22 +73,54 @@ export class HealthService {
     };
   }
 
-  private checkMigrations(applied: readonly string[]): HealthCheck {
-    const pending = this.expectedMigrations.filter((name) => !applied.includes(name));
-    return pending.length === 0
-      ? { status: 'ok' }
-      : { status: 'unavailable', detail: `${pending.length} migrations are pending` };
+  /** One at a time, also where it takes longer than anybody waits for it; its result serves all who ask within a moment. */
+  private look(): Promise<Look | null> {
+    this.latestLook ??= this.askDatabase().finally(() => {
+      setTimeout(() => {
+        this.latestLook = null;
+      }, LOOK_LIFE_MS).unref();
+    });
+    return this.latestLook;
   }
 
-  /** Null for a database that fails or is late: the reason is logged where it is used, and is nobody's outside. */
-  private async withinDeadline<T>(work: Promise<T>): Promise<T | null> {
-    const timeout = new AbortController();
-    const deadline = delay(DATABASE_DEADLINE_MS, null, { signal: timeout.signal, ref: false });
+  private async askDatabase(): Promise<Look | null> {
+    const startedAt = performance.now();
     try {
-      return await Promise.race([work.catch(() => null), deadline]);
-    } finally {
-      timeout.abort();
-      await deadline.catch(() => null);
+      const state = await this.repository.readState();
+      return { state, latencyMs: Math.round((performance.now() - startedAt) * 10) / 10 };
+    } catch {
+      return null;
     }
+  }
+}
+
+function checkDatabase(
+  look: Look | null,
+  expected: readonly string[],
+): Record<string, HealthCheck> {
+  if (look === null) return { database: { status: 'unavailable' } };
+  const { state, latencyMs } = look;
+  const pending = expected.filter((name) => !state.migrations.includes(name));
+  return {
+    database: { status: 'ok', latencyMs },
+    migrations:
+      pending.length === 0
+        ? { status: 'ok' }
+        : { status: 'unavailable', detail: `${pending.length} migrations are pending` },
+    jobs: state.hasLateJobs
+      ? { status: 'degraded', detail: 'Jobs that are due are not being done' }
+      : { status: 'ok' },
+  };
+}
+
+/** Null for work that is late. */
+async function withinDeadline<T>(work: Promise<T>): Promise<T | null> {
+  const timeout = new AbortController();
+  const deadline = delay(DATABASE_DEADLINE_MS, null, { signal: timeout.signal, ref: false });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    timeout.abort();
+    await deadline.catch(() => null);
   }
 }

@@ -1,0 +1,176 @@
+import type { HealthReady } from '@rind/contracts';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { HealthRepository } from '../../src/health/health.repository.js';
+import { HealthService } from '../../src/health/health.service.js';
+import { ApiProcess } from '../support/api-process.js';
+import { untilBlocked } from '../support/seams.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { TestApp } from '../support/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+let database: TestDatabase;
+let proxy: TcpProxy;
+let rind: TestApp;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  proxy = await TcpProxy.start(database.url);
+  rind = await TestApp.start({ database, env: { DATABASE_URL: proxy.url, WORKER: 'off' } });
+});
+afterEach(() => void jest.restoreAllMocks());
+afterAll(async () => {
+  await rind.stop();
+  await proxy.close();
+  await database.drop();
+});
+
+type Answer = { status: number; body: HealthReady };
+
+const ready = (): Promise<Answer> => rind.request<HealthReady>('GET', '/health/ready');
+
+/** A look serves all who ask within a moment. */
+async function readyWhen(isExpected: (answer: Answer) => boolean): Promise<Answer> {
+  let answer: Answer;
+  do answer = await ready();
+  while (!isExpected(answer));
+  return answer;
+}
+const isOk = ({ body }: Answer) => body.status === 'ok';
+
+describe('GET /health/ready', () => {
+  test('tells of each thing that requests need', async () => {
+    expect(await ready()).toMatchObject({
+      status: 200,
+      body: {
+        status: 'ok',
+        checks: {
+          database: { status: 'ok', latencyMs: expect.any(Number) },
+          migrations: { status: 'ok' },
+          jobs: { status: 'ok' },
+          draining: { status: 'ok' },
+          proxy: { status: 'ok' },
+        },
+      },
+    });
+  });
+
+  test('answers while the database takes connections and says nothing, and soon after that is over', async () => {
+    await readyWhen(isOk);
+    let connections = 0;
+    proxy.on('connection', () => (connections += 1));
+    proxy.freeze();
+    // What hangs is given up, and what follows it hangs, too.
+    for (let looks = 0; looks < 4; looks += 1) {
+      const { body } = await readyWhen(({ status }) => status === 503);
+      expect(body).toMatchObject({ status: 'unavailable', checks: { draining: { status: 'ok' } } });
+      expect(body.checks['database']).toEqual({ status: 'unavailable' });
+      expect(JSON.stringify(body)).not.toMatch(/postgres|127\.0\.0\.1|timeout|rind-/i);
+    }
+    proxy.pass();
+    await readyWhen(isOk);
+    // One after the other.
+    expect(connections).toBeLessThanOrEqual(5);
+  });
+
+  test('does not wait for connections that requests hold', async () => {
+    const account = await rind.signUp();
+    const admin = await rind.sql.connect();
+    await admin.query('BEGIN');
+    await admin.query('LOCK users');
+    const requests = Array.from({ length: 15 }, (_, n) =>
+      rind.request('PATCH', '/users/me', {
+        token: account.accessToken,
+        body: { displayName: `${n}` },
+      }),
+    );
+    // As many as the pool has.
+    await untilBlocked(rind.sql, ...requests.slice(0, 10));
+    expect((await ready()).status).toBe(200);
+    await admin.query('ROLLBACK');
+    admin.release();
+    for (const { status } of await Promise.all(requests)) expect(status).toBe(200);
+  });
+
+  test('looks once for all who ask at the same time', async () => {
+    const look = jest.spyOn(HealthRepository.prototype, 'readState');
+    const before = look.mock.calls.length;
+    const service = rind.app.get(HealthService);
+    await readyWhen(() => look.mock.calls.length > before);
+    look.mockClear();
+    await Promise.all(Array.from({ length: 500 }, () => service.ready()));
+    expect(look.mock.calls.length).toBeLessThanOrEqual(1);
+  });
+
+  test('is degraded, and serves on, while jobs that are due are not being done', async () => {
+    const add = (runAt: string) =>
+      rind.sql.query(
+        `SELECT FROM graphile_worker.add_job('purge_jobs', run_at => now() + $1::interval)`,
+        [runAt],
+      );
+    await add('1 day');
+    await add('-9 minutes');
+    await add('-11 minutes');
+    const { status, body } = await readyWhen((answer) => !isOk(answer));
+    expect([status, body.status]).toEqual([200, 'degraded']);
+    expect(body.checks['jobs']).toEqual({
+      status: 'degraded',
+      detail: 'Jobs that are due are not being done',
+    });
+    // Neither what is being done nor what has failed for good waits for anybody.
+    await rind.sql.query(
+      `UPDATE graphile_worker._private_jobs SET locked_at = now() WHERE run_at < now() - interval '10 minutes'`,
+    );
+    await readyWhen(isOk);
+    await rind.sql.query(
+      'UPDATE graphile_worker._private_jobs SET locked_at = NULL, attempts = max_attempts',
+    );
+    expect(await readyWhen(isOk)).toMatchObject({ status: 200 });
+    await rind.sql.query('DELETE FROM graphile_worker._private_jobs');
+  });
+
+  test.each([
+    ['one is missing', 'UPDATE _prisma_migrations SET rolled_back_at = now() WHERE id = $1', /^1 /],
+    ['none was ever applied', 'ALTER TABLE _prisma_migrations RENAME TO moved', /^\d{2,} /],
+  ])('is unavailable while migrations are pending: %s', async (_, statement, count) => {
+    const { rows } = await rind.sql.query<{ id: string }>('SELECT id FROM _prisma_migrations');
+    await rind.sql.query(statement, statement.includes('$1') ? [rows[0]!.id] : []);
+    const { status, body } = await readyWhen((answer) => !isOk(answer));
+    expect([status, body.status, body.checks['database']?.status]).toEqual([
+      503,
+      'unavailable',
+      'ok',
+    ]);
+    expect(body.checks['migrations']).toEqual({
+      status: 'unavailable',
+      detail: expect.stringMatching(count),
+    });
+    await rind.sql.query('ALTER TABLE IF EXISTS moved RENAME TO _prisma_migrations');
+    await rind.sql.query('UPDATE _prisma_migrations SET rolled_back_at = NULL');
+    await readyWhen(isOk);
+  });
+
+  test('is 503 from SIGTERM on, while the process finishes what it has begun', async () => {
+    const api = await ApiProcess.start({ DATABASE_URL: database.url, LOG_LEVEL: 'error' });
+    const admin = await rind.sql.connect();
+    await admin.query('BEGIN');
+    await admin.query('LOCK rate_limits');
+    await rind.sql.query(`SELECT FROM graphile_worker.add_job('purge_rate_limits')`);
+    await untilBlocked(rind.sql, new Promise(() => undefined));
+    const stopped = api.stop();
+    const ask = () => api.request<HealthReady>('GET', '/health/ready');
+    let answer = await ask();
+    while (answer.status === 200) answer = await ask();
+    expect(answer).toMatchObject({
+      status: 503,
+      body: {
+        status: 'unavailable',
+        checks: { database: { status: 'ok' }, draining: { status: 'unavailable' } },
+      },
+    });
+    // What is sent to it all the same is answered.
+    expect((await api.request('GET', '/users/me')).status).toBe(401);
+    await admin.query('ROLLBACK');
+    admin.release();
+    expect(await stopped).toBe(0);
+  });
+});
