@@ -129,7 +129,7 @@ async function copySources(target: string): Promise<void> {
       (await readdir(path.join(root, folder))).map((name) => path.join(folder, name)),
     ),
   );
-  for (const workspace of ['.', ...workspaces.flat()]) {
+  for (const workspace of ['.', 'prisma', ...workspaces.flat()]) {
     await symlink(
       path.join(root, workspace, 'node_modules'),
       path.join(target, workspace, 'node_modules'),

@@ -34,6 +34,7 @@ const shared = {
   moduleNameMapper: {
     // The sources, so that tests need no build; but for mails, whose thread is started outside of Jest.
     '^@rind/(contracts|sdk)$': '<rootDir>/../../packages/$1/src/index.ts',
+    '^@rind/database/(.*)$': '<rootDir>/../../prisma/$1.ts',
     '^@rind/sdk/watermelon$': '<rootDir>/../../packages/sdk/src/watermelon/index.ts',
     // Sources name each other by the file that the compiler will write. Packages keep their own .js files.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts', '$1.tsx'],

@@ -17,7 +17,9 @@ export interface ProjectPaths {
   migrationsDir: string;
 }
 
-const prismaDir = path.dirname(import.meta.dirname);
+const codeDir = path.dirname(import.meta.dirname);
+/** Compiled, this file is one folder deeper. */
+const prismaDir = path.basename(codeDir) === 'dist' ? path.dirname(codeDir) : codeDir;
 
 export const projectPaths: ProjectPaths = {
   schemaFile: path.join(prismaDir, 'schema.prisma'),

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { HealthCheck, HealthLive, HealthReady } from '@rind/contracts';
+import { projectPaths } from '@rind/database/migrate/project-files';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { ProxyWatch } from '../platform/http/proxy-watch.js';
@@ -13,8 +14,6 @@ const DATABASE_DEADLINE_MS = 800;
 /** Anybody may ask, as often as they like: that must not be felt by the database. */
 const LOOK_LIFE_MS = 100;
 
-const migrationsFolder = new URL('../../../../prisma/migrations/', import.meta.url);
-
 /** What a look at the database has shown, and how long it took. */
 interface Look {
   readonly state: DatabaseState;
@@ -23,7 +22,9 @@ interface Look {
 
 @Injectable()
 export class HealthService implements OnModuleDestroy {
-  private readonly expectedMigrations = readdirSync(migrationsFolder, { withFileTypes: true })
+  private readonly expectedMigrations = readdirSync(projectPaths.migrationsDir, {
+    withFileTypes: true,
+  })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
   /** Null for a database that fails: the reason is logged where it is used, and is nobody's outside. */
