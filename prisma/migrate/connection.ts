@@ -6,6 +6,8 @@ import { MigrateError, describeError, sqlState } from './errors.ts';
 const INVALID_CATALOG_NAME = '3D000';
 const DUPLICATE_DATABASE = '42P04';
 const UNIQUE_VIOLATION = '23505';
+/** Packets to an address that nobody has may vanish without an answer. */
+const CONNECT_TIMEOUT_MS = 10_000;
 /** Exists on every server by convention, and is where other databases are created from. */
 const MAINTENANCE_DATABASE = 'postgres';
 
@@ -57,7 +59,11 @@ export function maintenanceDatabase(target: ConnectionTarget): ConnectionTarget 
  * requests, and a long migration or a long wait for the lock must not run into them.
  */
 async function openClient(target: ConnectionTarget): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: target.url, keepAlive: true });
+  const client = new pg.Client({
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionString: target.url,
+    keepAlive: true,
+  });
   // A session that breaks fails its next query; without a listener it would end the process.
   client.on('error', () => undefined);
   try {
@@ -96,6 +102,16 @@ export async function withClient<T>(
   }
 }
 
+/** With the server's name and not the whole URL, which holds a password. */
+function unusable({ url, database }: ConnectionTarget, error: unknown): MigrateError {
+  const server = new URL(url).host || 'the local server';
+  return new MigrateError(
+    `The database "${database}" on ${server} cannot be used: ${describeError(error)}. ` +
+      'Is PostgreSQL running there, and is the address right (DATABASE_DIRECT_URL, else DATABASE_URL)?',
+    { cause: error },
+  );
+}
+
 /** Creates the database if the server does not have it; true when it did. */
 export async function ensureDatabase(target: ConnectionTarget): Promise<boolean> {
   try {
@@ -103,7 +119,7 @@ export async function ensureDatabase(target: ConnectionTarget): Promise<boolean>
     return false;
   } catch (error) {
     if (sqlState(error) !== INVALID_CATALOG_NAME) {
-      throw error;
+      throw unusable(target, error);
     }
   }
   try {

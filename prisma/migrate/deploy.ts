@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type ConnectionTarget, ensureDatabase, parseDatabaseUrl } from './connection.ts';
 import type { FailedScript } from './engine-adapter.ts';
 import { type EngineSession, runEngineCommand, wholeSchema, withSchemaEngine } from './engine.ts';
-import { MigrateError } from './errors.ts';
+import { LOCK_NOT_AVAILABLE, MigrateError } from './errors.ts';
 import { type MigrationStatus, readHistory } from './history.ts';
 import { migrateJobQueue } from './job-queue.ts';
 import { withMigrationLock } from './lock.ts';
@@ -13,12 +14,21 @@ import {
   toMigrationList,
 } from './project-files.ts';
 
+/** Long enough for ordinary transactions to end, short enough for requests to wait behind it. */
+const TABLE_LOCK_TIMEOUT_MS = 3_000;
+const TABLE_LOCK_ATTEMPTS = 10;
+
 export interface DeployOptions {
   databaseUrl: string;
   /** One line for each thing that happens. */
   onProgress?: (message: string) => void;
   /** How long to wait for another process that is migrating; 10 minutes by default. */
   lockTimeoutMs?: number;
+  /**
+   * How long a migration waits for a table that others use; 3 s by default. Everybody who comes
+   * later waits behind it: so it gives way, lets them pass for as long, and tries again.
+   */
+  tableLockTimeoutMs?: number;
   paths?: ProjectPaths;
 }
 
@@ -28,6 +38,7 @@ interface Deployment {
   migrations: Migration[];
   history: MigrationStatus[];
   onProgress: (message: string) => void;
+  tableLockTimeoutMs: number;
 }
 
 /**
@@ -39,6 +50,7 @@ export async function deployMigrations({
   databaseUrl,
   onProgress = () => undefined,
   lockTimeoutMs,
+  tableLockTimeoutMs = TABLE_LOCK_TIMEOUT_MS,
   paths = projectPaths,
 }: DeployOptions): Promise<{ applied: string[] }> {
   const target = parseDatabaseUrl(databaseUrl);
@@ -47,21 +59,43 @@ export async function deployMigrations({
     onProgress(`Created database "${target.database}".`);
   }
   return withMigrationLock(target, { onProgress, lockTimeoutMs }, async (client) => {
-    const history = await readHistory(client, target, migrations);
-    const applied = await applyPending({ target, paths, migrations, history, onProgress });
+    const look = async (): Promise<Deployment> => {
+      const history = await readHistory(client, target, migrations);
+      return { target, paths, migrations, history, onProgress, tableLockTimeoutMs };
+    };
+    const first = await look();
+    await applyPending(first, look);
     await migrateJobQueue(target);
-    return { applied };
+    return { applied: pendingIn(first) };
   });
 }
 
-async function applyPending(deployment: Deployment): Promise<string[]> {
-  const { target, history, onProgress } = deployment;
-  refuseFailed(deployment);
+function pendingIn({ history }: Deployment): string[] {
+  return history
+    .filter(({ state }) => state === 'pending' || state === 'interrupted')
+    .map(({ name }) => name);
+}
+
+/** A migration did not get its locks. It is rolled back and marked so: the next deploy runs it again. */
+class TableLockedError extends MigrateError {
+  readonly migration: string;
+
+  constructor(migration: string, options: ErrorOptions) {
+    super(
+      `Migration ${migration} did not get the locks that it needs: a long query or an idle ` +
+        'transaction uses its tables. Nothing of it remains, and the next attempt runs it again. ' +
+        'Find who is in the way in pg_stat_activity (oldest xact_start) and end that.',
+      options,
+    );
+    this.migration = migration;
+  }
+}
+
+async function applyPending(first: Deployment, look: () => Promise<Deployment>): Promise<void> {
+  const { target, history, onProgress, tableLockTimeoutMs } = first;
+  refuseFailed(first);
   for (const { name } of history.filter(({ state }) => state === 'edited')) {
     onProgress(`Migration ${name} was edited after it was applied here: the edit has no effect.`);
-  }
-  if (!history.some(({ state }) => state === 'pending' || state === 'interrupted')) {
-    return [];
   }
   const onLog = (line: string): void => {
     const name = /^Applying `(.+)`$/.exec(line)?.[1];
@@ -69,10 +103,21 @@ async function applyPending(deployment: Deployment): Promise<string[]> {
       onProgress(`Applying ${name}.`);
     }
   };
-  return withSchemaEngine(target, (session) => applyWithEngine(session, deployment), { onLog });
+  const options = { onLog, tableLockTimeoutMs };
+  let deployment = first;
+  for (let attempt = 1; pendingIn(deployment).length > 0; attempt += 1) {
+    try {
+      await withSchemaEngine(target, (session) => applyWithEngine(session, deployment), options);
+    } catch (error) {
+      if (!(error instanceof TableLockedError) || attempt === TABLE_LOCK_ATTEMPTS) throw error;
+      onProgress(`Migration ${error.migration} waits for tables that are in use: again soon.`);
+      await delay(tableLockTimeoutMs);
+    }
+    deployment = await look();
+  }
 }
 
-async function applyWithEngine(session: EngineSession, deployment: Deployment): Promise<string[]> {
+async function applyWithEngine(session: EngineSession, deployment: Deployment): Promise<void> {
   const { paths, migrations, history, onProgress } = deployment;
   for (const { name } of history.filter(({ state }) => state === 'interrupted')) {
     await runEngineCommand(
@@ -82,18 +127,31 @@ async function applyWithEngine(session: EngineSession, deployment: Deployment): 
     onProgress(`Migration ${name} was cut off before it finished and left nothing: again.`);
   }
   try {
-    const { appliedMigrationNames } = await runEngineCommand(
+    await runEngineCommand(
       'The migrations could not be applied',
       session.engine.applyMigrations({
         migrationsList: toMigrationList(paths, migrations),
         filters: wholeSchema,
       }),
     );
-    return appliedMigrationNames;
   } catch (error) {
     const failed = session.failedScript();
-    throw failed === undefined ? error : failedMigration(failed, migrations);
+    if (failed === undefined) throw error;
+    const name = migrations.find(({ sql }) => sql === failed.sql)?.name ?? '(unknown)';
+    if (failed.error.code !== LOCK_NOT_AVAILABLE || mayLeavePart(failed.sql)) {
+      throw failedMigration(name, failed);
+    }
+    await runEngineCommand(
+      `Migration ${name} could not be marked as rolled back`,
+      session.engine.markMigrationRolledBack({ migrationName: name }),
+    );
+    throw new TableLockedError(name, { cause: failed.error });
   }
+}
+
+/** Whether its file does not run as one transaction. */
+function mayLeavePart(sql: string): boolean {
+  return /\b(commit|concurrently)\b/i.test(sql);
 }
 
 /**
@@ -104,8 +162,7 @@ async function applyWithEngine(session: EngineSession, deployment: Deployment): 
 function refuseFailed({ history, migrations }: Deployment): void {
   for (const { name, state } of history) {
     const sql = migrations.find((migration) => migration.name === name)?.sql ?? '';
-    const leavesPart = /\b(commit|concurrently)\b/i.test(sql);
-    if (state === 'failed' || (state === 'interrupted' && leavesPart)) {
+    if (state === 'failed' || (state === 'interrupted' && mayLeavePart(sql))) {
       throw new MigrateError(
         `Migration ${name} ${state === 'failed' ? 'has failed' : 'was cut off'} on this database ` +
           `before, so nothing more is applied.\n${nextSteps(name)}`,
@@ -114,8 +171,7 @@ function refuseFailed({ history, migrations }: Deployment): void {
   }
 }
 
-function failedMigration({ sql, error }: FailedScript, migrations: Migration[]): MigrateError {
-  const name = migrations.find((migration) => migration.sql === sql)?.name ?? '(unknown)';
+function failedMigration(name: string, { sql, error }: FailedScript): MigrateError {
   const details = [
     error.detail && `DETAIL: ${error.detail}`,
     error.hint && `HINT: ${error.hint}`,
@@ -146,6 +202,6 @@ function nextSteps(name: string): string {
     'What to do: remove the cause, in the database or in the file. Then say what became of it:',
     `  pnpm db:resolve --rolled-back ${name}   if nothing of it remains; the next deploy runs it again`,
     `  pnpm db:resolve --applied ${name}       if you have completed it by hand`,
-    'and run pnpm db:deploy.',
+    'and run pnpm db:deploy. In the image these are node dist/migrate.js resolve … and node dist/migrate.js.',
   ].join('\n');
 }

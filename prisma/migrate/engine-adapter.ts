@@ -36,10 +36,12 @@ export class EngineAdapterFactory implements SqlMigrationAwareDriverAdapterFacto
   /** Why there is no shadow database: of such an error the engine reports no more than a number. */
   shadowError: unknown;
   readonly #target: ConnectionTarget;
+  readonly #tableLockTimeoutMs: number;
   readonly #cleanups: (() => Promise<void>)[] = [];
 
-  constructor(target: ConnectionTarget) {
+  constructor(target: ConnectionTarget, tableLockTimeoutMs = 0) {
     this.#target = target;
+    this.#tableLockTimeoutMs = tableLockTimeoutMs;
   }
 
   connect(): Promise<SqlDriverAdapter> {
@@ -92,7 +94,11 @@ export class EngineAdapterFactory implements SqlMigrationAwareDriverAdapterFacto
 
   /** The whole script in one message, which PostgreSQL runs as one transaction. */
   async #executeScript(pool: pg.Pool, sql: string): Promise<void> {
+    // An index that is built concurrently waits for old transactions, and nobody waits behind it.
+    const lockTimeoutMs = /\bconcurrently\b/i.test(sql) ? 0 : this.#tableLockTimeoutMs;
     try {
+      // Of its own, since a message of several statements is one transaction.
+      await pool.query(`SET lock_timeout = ${Math.trunc(lockTimeoutMs)}`);
       await pool.query(sql);
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) {

@@ -17,15 +17,17 @@ export interface EngineSession {
 export interface EngineOptions {
   /** The engine's log lines, such as "Applying `20260101000000_init`". */
   onLog?: (message: string) => void;
+  /** How long a statement of a script waits for a lock that others hold; without it, for ever. */
+  tableLockTimeoutMs?: number;
 }
 
 /** Runs Prisma's schema engine on a database; its connections and shadow databases end with it. */
 export async function withSchemaEngine<T>(
   target: ConnectionTarget,
   use: (session: EngineSession) => Promise<T>,
-  { onLog = () => undefined }: EngineOptions = {},
+  { onLog = () => undefined, tableLockTimeoutMs }: EngineOptions = {},
 ): Promise<T> {
-  const adapters = new EngineAdapterFactory(target);
+  const adapters = new EngineAdapterFactory(target, tableLockTimeoutMs);
   try {
     const engine = await loadSchemaEngine().new(
       { datamodels: undefined },

@@ -19,3 +19,6 @@ export function sqlState(error: unknown): string | undefined {
   }
   return typeof error.code === 'string' ? error.code : undefined;
 }
+
+/** A lock was not granted within `lock_timeout`. */
+export const LOCK_NOT_AVAILABLE = '55P03';

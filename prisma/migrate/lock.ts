@@ -1,8 +1,7 @@
 import type pg from 'pg';
 import { type ConnectionTarget, withClient } from './connection.ts';
-import { MigrateError, sqlState } from './errors.ts';
+import { LOCK_NOT_AVAILABLE, MigrateError, sqlState } from './errors.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
 /** "Rind" in ASCII: the lock that processes of this tool take turns with. */
 const RIND_LOCK_KEY = 0x52696e64;
 /** The key that Prisma's engine locks, on the very session that it runs migrations on. */

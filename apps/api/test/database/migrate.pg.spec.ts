@@ -226,6 +226,16 @@ describe('deploy', () => {
     expect(await seen).toContain(INIT);
   });
 
+  it('says in one paragraph which server cannot be reached, and not with which password', async () => {
+    const url = 'postgresql://rind:secret@127.0.0.1:1/rind';
+    const message = expect.stringMatching(
+      /^The database "rind" on 127\.0\.0\.1:1 cannot be used: .*connect ECONNREFUSED [^\n]+$/,
+    );
+    const failure = deployMigrations({ databaseUrl: url, paths });
+    await expect(failure).rejects.toMatchObject({ name: 'MigrateError', message });
+    await expect(failure).rejects.not.toThrow('secret');
+  });
+
   it.each([
     ['not a URL', 'is not a URL'],
     ['mysql://localhost/rind', 'must begin with postgresql://'],
@@ -281,6 +291,70 @@ describe('a migration that fails', () => {
     expect(await deployMigrations({ databaseUrl, paths })).toEqual({ applied: [] });
     expect(await statesByName()).toEqual({ [INIT]: 'applied', [NEXT]: 'applied' });
   });
+});
+
+describe('a migration of a table that is in use', () => {
+  beforeEach(async () => {
+    await deployMigrations({ databaseUrl, paths });
+    await writeMigration(NEXT, 'ALTER TABLE roles ADD COLUMN text TEXT;');
+    await client.query('BEGIN; SELECT FROM roles');
+  });
+
+  it('gives way to those who come later, and runs when its turn comes', async () => {
+    const { onProgress, seen } = progressWatcher('tables that are in use');
+    const deployment = deployMigrations({
+      databaseUrl,
+      paths,
+      onProgress,
+      tableLockTimeoutMs: 50,
+    });
+    expect(await seen).toContain(NEXT);
+
+    await client.query('COMMIT');
+
+    expect(await deployment).toEqual({ applied: [NEXT] });
+    expect(await statesByName()).toEqual({ [INIT]: 'applied', [NEXT]: 'applied' });
+  });
+
+  it('gives up in the end, and runs at the next attempt without anybody resolving it', async () => {
+    const options = { databaseUrl, paths, tableLockTimeoutMs: 5 };
+    await expect(deployMigrations(options)).rejects.toMatchObject({
+      name: 'MigrateError',
+      message: expect.stringContaining(`Migration ${NEXT} did not get the locks that it needs`),
+    });
+    expect(await statesByName()).toEqual({ [INIT]: 'applied', [NEXT]: 'pending' });
+
+    await client.query('COMMIT');
+
+    expect(await deployMigrations(options)).toEqual({ applied: [NEXT] });
+  });
+
+  it('waits as long as it takes where nobody waits behind it, with an index that is built concurrently', async () => {
+    await client.query('SAVEPOINT used; INSERT INTO roles VALUES (1)');
+    await writeMigration(NEXT, 'CREATE INDEX CONCURRENTLY by_name ON roles (name);');
+    const other = new pg.Client({ connectionString: databaseUrl });
+    await other.connect();
+    const deployment = deployMigrations({ databaseUrl, paths, tableLockTimeoutMs: 1 });
+    // It waits for the transaction that has written, and lets others write.
+    await untilSomebodyWaits();
+    await other.query('INSERT INTO roles VALUES (2)');
+    await other.end();
+
+    await client.query('COMMIT');
+
+    expect(await deployment).toEqual({ applied: [NEXT] });
+  });
+
+  async function untilSomebodyWaits(): Promise<void> {
+    for (let attempt = 0; attempt < 500; attempt += 1) {
+      const { rowCount } = await client.query(
+        `SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted`,
+      );
+      if (rowCount) return;
+      await delay(20);
+    }
+    throw new Error('No migration waits.');
+  }
 });
 
 describe('a migration whose process is killed', () => {
