@@ -130,6 +130,8 @@ async function apiEnvironment(settings: Settings, databaseUrl: string): Promise<
     DATABASE_URL: databaseUrl,
     PORT: String(settings.port),
     RIND_DATA_DIR: settings.dataDir,
+    // It has been done, and told step by step.
+    MIGRATE: 'off',
   };
   // Production must bring its own, and the API says so.
   if (env['NODE_ENV'] === 'production') return env;

@@ -1,14 +1,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { databaseUrlFrom, findDatabaseUrl, howToNameDatabase } from '../database-url.ts';
+import { databaseUrlFrom } from '../database-url.ts';
+import { operations, print, runCommand } from './commands.ts';
 import { createMigration } from './create.ts';
-import { deployMigrations } from './deploy.ts';
 import { databaseDrift, schemaDrift } from './drift.ts';
-import { MigrateError, describeError } from './errors.ts';
-import type { MigrationState } from './history.ts';
-import { resolveMigration } from './resolve.ts';
-import { migrationStatus } from './status.ts';
+import { MigrateError } from './errors.ts';
 import { withThrowawayServer } from './throwaway-server.ts';
 
 const help = `Migrations of the database, with Prisma's schema engine and its _prisma_migrations table.
@@ -35,45 +32,6 @@ Environment (also read from .env):
 `;
 
 const env = process.env;
-const print = (message: string): void => console.log(message);
-
-/** Each command returns its exit code. */
-const commands: Record<string, (args: string[]) => Promise<number>> = {
-  deploy,
-  status,
-  create,
-  drift,
-  resolve,
-};
-
-async function deploy(args: string[]): Promise<number> {
-  parseArgs({ args });
-  const { applied } = await deployMigrations({
-    databaseUrl: requireDatabaseUrl(),
-    onProgress: print,
-  });
-  print(applied.length === 0 ? 'Nothing to apply.' : `Applied ${count(applied.length)}.`);
-  return 0;
-}
-
-const stateNotes: Record<MigrationState, string> = {
-  applied: 'applied',
-  edited: 'EDITED after it was applied: undo the edit, and make a new migration instead',
-  unknown: 'UNKNOWN here but applied there: the database is ahead of this checkout',
-  pending: 'pending: pnpm db:deploy applies it',
-  failed: 'FAILED: pnpm db:deploy says what to do',
-  interrupted: 'running now, or cut off: pnpm db:deploy waits for it or runs it again',
-};
-
-async function status(args: string[]): Promise<number> {
-  parseArgs({ args });
-  const { migrations, upToDate } = await migrationStatus({ databaseUrl: requireDatabaseUrl() });
-  for (const { name, state, finishedAt } of migrations) {
-    print(`${name}  ${stateNotes[state]}${finishedAt ? ` (${finishedAt.toISOString()})` : ''}`);
-  }
-  print(upToDate ? 'Up to date.' : 'Not up to date.');
-  return upToDate ? 0 : 1;
-}
 
 async function create(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -133,53 +91,9 @@ function report(agreement: string, difference: string, sql: string | null): bool
   return sql !== null;
 }
 
-async function resolve(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { applied: { type: 'string' }, 'rolled-back': { type: 'string' } },
-  });
-  const { applied, 'rolled-back': rolledBack } = values;
-  const name = applied ?? rolledBack;
-  if (name === undefined || (applied !== undefined && rolledBack !== undefined)) {
-    throw new MigrateError('Give either --rolled-back <name> or --applied <name>.');
-  }
-  const outcome = applied === undefined ? 'rolled-back' : 'applied';
-  const databaseUrl = requireDatabaseUrl();
-  await resolveMigration({ databaseUrl, name, outcome, onProgress: print });
-  print(`Marked ${name} as ${outcome}.`);
-  return 0;
-}
-
-function requireDatabaseUrl(): string {
-  const databaseUrl = findDatabaseUrl(env);
-  if (databaseUrl === undefined) throw new MigrateError(howToNameDatabase);
-  return databaseUrl;
-}
-
-function count(migrations: number): string {
-  return migrations === 1 ? '1 migration' : `${migrations} migrations`;
-}
-
-async function main([name = '--help', ...args]: string[]): Promise<number> {
-  if (['--help', '-h', 'help'].includes(name) || args.includes('--help') || args.includes('-h')) {
-    print(help);
-    return 0;
-  }
-  const command = commands[name];
-  if (command === undefined) {
-    throw new MigrateError(`There is no command "${name}": --help lists them.`);
-  }
-  return command(args);
-}
-
 const envFile = path.resolve(import.meta.dirname, '../../.env');
 if (existsSync(envFile)) {
   process.loadEnvFile(envFile);
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  console.error(describeError(error));
-  process.exitCode = 1;
-}
+await runCommand({ ...operations, create, drift }, help, process.argv.slice(2));

@@ -1,12 +1,37 @@
+import { deployMigrations } from '@rind/database/migrate/deploy';
+import { MigrateError, describeError } from '@rind/database/migrate/errors';
 import { createApp } from './create-app.js';
-import { ConfigError, loadConfig } from './platform/config/config.js';
+import { type Config, ConfigError, loadConfig } from './platform/config/config.js';
+import { JsonLogger } from './platform/logging/json-logger.js';
 
 try {
   const config = loadConfig(process.env);
+  if (config.migrates) await migrate(config);
   const app = await createApp(config);
   await app.listen(config.port, '0.0.0.0');
 } catch (error) {
   // Before the logger exists, or when it is what failed: plain text for whoever starts it.
-  console.error(error instanceof ConfigError ? error.message : error);
+  const isForPeople = error instanceof ConfigError || error instanceof MigrateError;
+  console.error(isForPeople ? error.message : error);
   process.exit(1);
+}
+
+async function migrate(config: Config): Promise<void> {
+  const logger = new JsonLogger(config);
+  // In a container nothing ends the first process that does not listen for it. PostgreSQL rolls back what was begun.
+  const stop = (): never => process.exit(1);
+  process.once('SIGTERM', stop).once('SIGINT', stop);
+  try {
+    await deployMigrations({
+      databaseUrl: config.database.directUrl,
+      onProgress: (message) => logger.log(message, 'Migrations'),
+    });
+  } catch (error) {
+    if (error instanceof MigrateError) throw error;
+    throw new MigrateError(`The database could not be migrated: ${describeError(error)}`, {
+      cause: error,
+    });
+  } finally {
+    process.off('SIGTERM', stop).off('SIGINT', stop);
+  }
 }

@@ -11,6 +11,12 @@ const START_TIMEOUT_MS = 15_000;
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
 const WRONG_CLOCK = path.join(import.meta.dirname, 'wrong-clock.ts');
 
+interface ApiProcessOptions {
+  clockOffsetMs?: number;
+  /** What its health has to answer for it to count as started. */
+  until?: 'live' | 'ready';
+}
+
 /** The built API as it runs in production: a process of its own, all that it prints is kept. */
 export class ApiProcess {
   output = '';
@@ -25,7 +31,7 @@ export class ApiProcess {
 
   static async start(
     environment: Record<string, string>,
-    { clockOffsetMs }: { clockOffsetMs?: number } = {},
+    { clockOffsetMs, until = 'ready' }: ApiProcessOptions = {},
   ): Promise<ApiProcess> {
     if (!existsSync(API_ENTRY)) throw new Error('The API is not built: run `pnpm build` first.');
     const port = await findFreePort();
@@ -50,7 +56,7 @@ export class ApiProcess {
     witness.seeEnvironment(environment);
     witness.hearOutput(() => api.output);
     try {
-      await api.untilReady();
+      await api.untilHealthy(until);
     } catch (error) {
       await api.stop();
       throw error;
@@ -107,16 +113,16 @@ export class ApiProcess {
     while (await isOpen()) await delay(5);
   }
 
-  private async untilReady(): Promise<void> {
+  private async untilHealthy(until: 'live' | 'ready'): Promise<void> {
     const deadline = AbortSignal.timeout(START_TIMEOUT_MS);
     while (this.child.exitCode === null && !deadline.aborted) {
-      const answer = await fetch(`${this.url}/health/ready`, { signal: deadline }).catch(
+      const answer = await fetch(`${this.url}/health/${until}`, { signal: deadline }).catch(
         () => null,
       );
       if (answer?.ok) return;
       await delay(20);
     }
-    throw new Error(`The API did not get ready:\n${this.output}`);
+    throw new Error(`The API did not get ${until}:\n${this.output}`);
   }
 }
 

@@ -124,6 +124,7 @@ const Environment = z.object({
   NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   WORKER: z.enum(['inline', 'only', 'off']).default('inline'),
+  MIGRATE: z.enum(['on', 'off']).default('on'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   IMAGE_COMMIT: z.string().optional(),
   DATABASE_URL: z.url({
@@ -357,6 +358,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     port: env.PORT,
     /** Whether this process does jobs beside answering requests, does nothing else, or leaves them to others. */
     worker: env.WORKER,
+    /** Whether the process migrates the database before it listens. */
+    migrates: env.MIGRATE === 'on',
     logLevel: env.LOG_LEVEL,
     commit: env.IMAGE_COMMIT?.slice(0, 7) ?? null,
     docsEnabled: env.DOCS_ENABLED ?? env.NODE_ENV !== 'production',
