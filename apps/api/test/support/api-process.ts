@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { dataDirectoryOf } from './test-database.js';
 import { witness } from './witness.js';
 
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 45_000;
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
 const WRONG_CLOCK = path.join(import.meta.dirname, 'wrong-clock.ts');
 
