@@ -19,6 +19,7 @@ import { RateLimitGuard } from './platform/http/rate-limits/rate-limit.guard.js'
 import { JobsModule } from './platform/jobs/jobs.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { RealtimeModule } from './platform/realtime/realtime.module.js';
+import { ShutdownModule } from './platform/shutdown/shutdown.module.js';
 import { SyncTablesModule } from './sync/sync-tables.module.js';
 import { SyncModule } from './sync/sync.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -36,6 +37,7 @@ export class AppModule {
         MetricsModule,
         ClockModule,
         RealtimeModule,
+        ShutdownModule,
         SyncTablesModule.register(tables),
         AuthModule,
         UsersModule,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import helmet from '@fastify/helmet';
-import { Logger, type LoggerService } from '@nestjs/common';
+import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -18,11 +18,13 @@ import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
+import { JobWorker } from './platform/jobs/job-worker.js';
 import { METRICS_PATH } from './platform/metrics/metrics-path.js';
 import { InstanceLink } from './platform/realtime/instance-link.js';
 import { SocketEngine } from './platform/realtime/socket-engine.js';
 import { SocketServerAdapter } from './platform/realtime/socket-server-adapter.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
+import { Shutdown } from './platform/shutdown/shutdown.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
 /** What a process that does nothing but jobs answers, so that it can be watched. */
@@ -51,8 +53,6 @@ export async function createApp(
     { logger, bodyParser: false, abortOnError: false },
   );
   app.setGlobalPrefix(GLOBAL_PREFIX, { exclude: [METRICS_PATH] });
-  // Exits with 0 after a signal, when everything has been closed.
-  app.enableShutdownHooks(undefined, { useProcessExit: true });
   app.enableCors({
     origin: config.http.corsOrigins.includes('*') ? true : [...config.http.corsOrigins],
     credentials: true,
@@ -73,6 +73,7 @@ export async function createApp(
     },
   });
   addRequestHooks(app, config);
+  endInOrder(app);
   serveSockets(app);
   serveDocument(app, config);
   return app;
@@ -89,6 +90,8 @@ function createAdapter({ http }: Config): FastifyAdapter {
           : trustProxy,
     }),
     bodyLimit: BODY_LIMIT_BYTES,
+    // What still arrives when the process ends is answered as ever, on connections that are closed with it.
+    return503OnClosing: false,
     http: { shouldUpgradeCallback: SocketEngine.wants },
     routerOptions: { ignoreTrailingSlash: true },
     // An address that cannot be decoded reaches neither route nor hook.
@@ -103,14 +106,14 @@ function createAdapter({ http }: Config): FastifyAdapter {
   });
 }
 
-function addRequestHooks(app: NestFastifyApplication, { http, sync, worker }: Config): void {
+function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config): void {
   const fastify = app.getHttpAdapter().getInstance();
   const requestLog = app.get(RequestLog);
   const proxyWatch = app.get(ProxyWatch);
   const principals = app.get(PrincipalsService);
   const largeBodies = app.get(LargeBodies);
   const crossOriginRequests = app.get(CrossOriginRequests);
-  let isClosing = false;
+  const shutdown = app.get(Shutdown);
   // JSON is the only content that routes take, but for one; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
   readJson(fastify);
@@ -126,13 +129,9 @@ function addRequestHooks(app: NestFastifyApplication, { http, sync, worker }: Co
     if (worker === 'only' && !isWatching) throw new DomainError('not_found');
     crossOriginRequests.check(request);
   });
-  fastify.addHook('preClose', async () => {
-    isClosing = true;
-    cutOffAfter(http.shutdownGraceSeconds, fastify);
-  });
   fastify.addHook('onSend', async (_request, reply) => {
-    // Else a client that keeps its connection open would hold up the end of the process.
-    if (isClosing) reply.header('connection', 'close');
+    // What comes next on this connection could meet a process that has ended.
+    if (shutdown.hasBegun) reply.header('connection', 'close');
   });
   fastify.addHook('onResponse', async (request, reply) => {
     // Scrapes come every few seconds; those that are refused are worth a line.
@@ -151,13 +150,21 @@ function addRequestHooks(app: NestFastifyApplication, { http, sync, worker }: Co
   });
 }
 
-/** A client that never sends the rest of its request would hold up the end of the process for ever. */
-function cutOffAfter(seconds: number, { server }: FastifyInstance): void {
-  const deadline = setTimeout(() => {
-    new Logger('Shutdown').warn('SHUTDOWN_GRACE_SECONDS are over: open connections are cut off');
-    server.closeAllConnections();
-  }, seconds * 1000);
-  server.once('close', () => clearTimeout(deadline));
+/** Jobs end while requests are still taken; what both of them need is closed after them. */
+function endInOrder(app: NestFastifyApplication): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  const shutdown = app.get(Shutdown);
+  const jobWorker = app.get(JobWorker);
+  shutdown.once('begun', () => void jobWorker.stop());
+  shutdown.once('overdue', () => {
+    // A client that never sends the rest of its request would hold up the end for ever.
+    fastify.server.closeAllConnections();
+    jobWorker.giveBack().catch(() => undefined);
+  });
+  fastify.addHook('onClose', async () => {
+    await jobWorker.stop();
+    shutdown.end();
+  });
 }
 
 function serveSockets(app: NestFastifyApplication): void {

@@ -3,11 +3,13 @@ import { MigrateError, describeError } from '@rind/database/migrate/errors';
 import { createApp } from './create-app.js';
 import { type Config, ConfigError, loadConfig } from './platform/config/config.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
+import { stopOnSignals } from './stop-on-signals.js';
 
 try {
   const config = loadConfig(process.env);
   if (config.migrates) await migrate(config);
   const app = await createApp(config);
+  stopOnSignals(app, config);
   await app.listen(config.port, '0.0.0.0');
 } catch (error) {
   // Before the logger exists, or when it is what failed: plain text for whoever starts it.

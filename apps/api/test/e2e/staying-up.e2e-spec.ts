@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { connect } from 'node:net';
-import type { AuthResult, Problem, PushResult } from '@rind/contracts';
+import type { Problem, PushResult } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
-import { ApiProcess } from '../support/api-process.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { SyncSession } from '../support/sync-session.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -164,53 +162,5 @@ describe('staying up', () => {
       });
       expect([status, body.warnings.length]).toEqual([200, 100]);
     });
-  });
-
-  test('SIGTERM waits for a client that says nothing no longer than SHUTDOWN_GRACE_SECONDS', async () => {
-    const api = await ApiProcess.start({
-      DATABASE_URL: rind.database.url,
-      LOG_LEVEL: 'warn',
-      SHUTDOWN_GRACE_SECONDS: '1',
-    });
-    const { hostname, port } = new URL(api.url);
-    const silent = connect(Number(port), hostname);
-    await once(silent, 'connect');
-    silent.resume();
-    const head = ['Host: rind', 'Content-Type: application/json', 'Content-Length: 9'];
-    silent.write(['POST /api/v1/auth/login HTTP/1.1', ...head, '', ''].join('\r\n'));
-    // The answer to a later request on another connection: the API has met the first one by then.
-    await api.request('GET', '/health/live');
-    const cutOff = once(silent, 'close');
-    expect(await api.stop()).toBe(0);
-    await cutOff;
-    expect(api.output).toContain('SHUTDOWN_GRACE_SECONDS are over');
-  });
-
-  test('SIGTERM lets a request end, takes no new ones, and exits with 0', async () => {
-    const api = await ApiProcess.start({ DATABASE_URL: rind.database.url, LOG_LEVEL: 'error' });
-    const body = {
-      email: `${randomUUID()}@example.com`,
-      password: 'correct horse',
-      displayName: 'N',
-    };
-    const { body: account } = await api.request<AuthResult & { accessToken: string }>(
-      'POST',
-      '/auth/register',
-      {
-        body,
-      },
-    );
-    const admin = await rind.sql.connect();
-    await admin.query('BEGIN');
-    await admin.query('SELECT FROM sync_clocks WHERE user_id = $1 FOR UPDATE', [account.user.id]);
-    const pushed = api.request('POST', '/sync/push', push(account));
-    await untilBlocked(rind.sql, pushed);
-    const stopped = api.stop();
-    await api.untilRefusing();
-    await admin.query('COMMIT');
-    admin.release();
-    expect((await pushed).status).toBe(200);
-    expect(await stopped).toBe(0);
-    expect(api.output).toBe('');
   });
 });

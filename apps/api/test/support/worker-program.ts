@@ -27,5 +27,5 @@ const metrics = new JobMetrics(new Metrics(config), new JobQueue(database, jobs)
 const worker = new JobWorker(config, jobs, Object.assign(new JobsTiming(), QUICK), metrics);
 worker.onApplicationBootstrap();
 process.once('disconnect', () => {
-  void worker.beforeApplicationShutdown().then(() => database.onApplicationShutdown());
+  void worker.stop().then(() => database.onApplicationShutdown());
 });

@@ -102,6 +102,23 @@ describe('an environment', () => {
   });
 });
 
+describe('the delay of the end', () => {
+  const delayOf = (env: NodeJS.ProcessEnv) => loadConfig(env).shutdown.delaySeconds;
+
+  test('is for production', () => {
+    expect(delayOf(development)).toBe(0);
+    expect(delayOf(production)).toBe(3);
+    expect(delayOf({ ...production, SHUTDOWN_GRACE_SECONDS: '2' })).toBe(1);
+    expect(delayOf({ ...development, SHUTDOWN_DELAY_SECONDS: '7' })).toBe(7);
+  });
+
+  test('leaves time for requests to end', () => {
+    expect(problemsOf({ ...development, SHUTDOWN_DELAY_SECONDS: '8' })).toEqual([
+      'SHUTDOWN_DELAY_SECONDS: must be less than SHUTDOWN_GRACE_SECONDS, which it is a part of',
+    ]);
+  });
+});
+
 describe('.env.example', () => {
   const text = readFileSync(new URL('../../../../../.env.example', import.meta.url), 'utf8');
   const example = parseEnv(text);

@@ -176,6 +176,7 @@ const Environment = z.object({
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
   SHUTDOWN_GRACE_SECONDS: z.coerce.number().int().min(1).max(3600).default(8),
+  SHUTDOWN_DELAY_SECONDS: z.coerce.number().int().min(0).max(3600).optional(),
   DOCS_ENABLED: Flag.optional(),
   METRICS_TOKEN: BearerToken.optional(),
   SYNC_STRICT: Flag.default(false),
@@ -302,6 +303,10 @@ const Complete = Environment.superRefine(
         context.addIssue({ code: 'custom', path: [name], message: `is needed with ${others}` });
       }
     }
+    if ((env.SHUTDOWN_DELAY_SECONDS ?? 0) >= env.SHUTDOWN_GRACE_SECONDS) {
+      const message = 'must be less than SHUTDOWN_GRACE_SECONDS, which it is a part of';
+      context.addIssue({ code: 'custom', path: ['SHUTDOWN_DELAY_SECONDS'], message });
+    }
     if (env.RESEND_API_KEY !== undefined && env.EMAIL_FROM === undefined) {
       const message = 'is needed with RESEND_API_KEY';
       context.addIssue({ code: 'custom', path: ['EMAIL_FROM'], message });
@@ -326,6 +331,13 @@ const ProductionSafe = Complete.superRefine(
 );
 
 export type Config = Readonly<ReturnType<typeof loadConfig>>;
+
+/** Nobody balances the requests of a developer, who wants the process to end at once. */
+function shutdownDelaySeconds(env: z.infer<typeof Environment>): number {
+  const { NODE_ENV, SHUTDOWN_GRACE_SECONDS } = env;
+  const usual = NODE_ENV === 'production' ? Math.min(3, SHUTDOWN_GRACE_SECONDS - 1) : 0;
+  return env.SHUTDOWN_DELAY_SECONDS ?? usual;
+}
 
 /** All problems of an environment at once, one line each. */
 export class ConfigError extends Error {
@@ -441,7 +453,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     http: {
       corsOrigins: env.CORS_ORIGINS,
       trustProxy: env.TRUST_PROXY ?? null,
-      shutdownGraceSeconds: env.SHUTDOWN_GRACE_SECONDS,
+    },
+    shutdown: {
+      /** From the signal to the moment at which what has not ended is cut off. */
+      graceSeconds: env.SHUTDOWN_GRACE_SECONDS,
+      /** How much of it requests are still taken, for balancers to notice. */
+      delaySeconds: shutdownDelaySeconds(env),
     },
     sync: {
       strict: env.SYNC_STRICT,

@@ -1,11 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type BeforeApplicationShutdown,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import {
   type JobHelpers,
   Logger as WorkerLogger,
@@ -48,14 +43,15 @@ interface RunningPool {
 
 /** Does jobs, together with the workers of other processes. */
 @Injectable()
-export class JobWorker implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class JobWorker implements OnApplicationBootstrap {
   private readonly logger = new Logger(JobWorker.name);
   private readonly isWanted: boolean;
   private readonly pool: Pool;
   private readonly pools: WorkerPools;
   private readonly closing = new AbortController();
   private running: Promise<void> | undefined;
-  private runner: Runner | undefined;
+  private current: RunningPool | undefined;
+  private stopped: Promise<void> | undefined;
 
   constructor(
     @InjectConfig() config: Config,
@@ -86,8 +82,21 @@ export class JobWorker implements OnApplicationBootstrap, BeforeApplicationShutd
     if (this.isWanted) this.running = this.keepRunning();
   }
 
-  /** Finishes what is under way; what waits is for another process, or for the next start. */
-  async beforeApplicationShutdown(): Promise<void> {
+  /**
+   * Resolves when what is under way is finished; what waits is for another process, or for the next
+   * start. Must be called before the application is closed: jobs need what is closed then.
+   */
+  stop(): Promise<void> {
+    this.stopped ??= this.finish();
+    return this.stopped;
+  }
+
+  /** For a process that ends before its jobs do: others need not wait until it counts as dead. */
+  async giveBack(): Promise<void> {
+    if (this.current) await this.pools.giveUp(this.current.id);
+  }
+
+  private async finish(): Promise<void> {
     this.closing.abort();
     await this.stopRunner();
     await this.running;
@@ -98,7 +107,7 @@ export class JobWorker implements OnApplicationBootstrap, BeforeApplicationShutd
     while (!this.closing.signal.aborted) {
       try {
         const { runner, id } = await this.start();
-        this.runner = runner;
+        this.current = { runner, id };
         if (this.closing.signal.aborted) await this.stopRunner();
         await this.beatWhileRunning({ runner, id });
       } catch (error) {
@@ -203,6 +212,6 @@ export class JobWorker implements OnApplicationBootstrap, BeforeApplicationShutd
 
   private async stopRunner(): Promise<void> {
     // It throws where it has stopped already.
-    await this.runner?.stop().catch(() => undefined);
+    await this.current?.runner.stop().catch(() => undefined);
   }
 }

@@ -7,6 +7,6 @@ import { Jobs } from './jobs.js';
 @Global()
 @Module({
   providers: [JobMetrics, JobQueue, Jobs, JobsTiming, JobWorker],
-  exports: [JobQueue, Jobs],
+  exports: [JobQueue, Jobs, JobWorker],
 })
 export class JobsModule {}

@@ -45,7 +45,7 @@ class Process {
   }
 
   stop(): Promise<void> {
-    return this.worker.beforeApplicationShutdown();
+    return this.worker.stop();
   }
 }
 

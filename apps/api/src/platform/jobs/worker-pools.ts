@@ -14,6 +14,8 @@ const BEAT = 'UPDATE worker_pools SET seen_at = clock_timestamp() WHERE id = $1'
 
 const LEAVE = 'DELETE FROM worker_pools WHERE id = $1';
 
+const UNLOCK = 'SELECT graphile_worker.force_unlock_workers(ARRAY[$1::text])';
+
 /**
  * Also pools that hold jobs without a row: they died before their first heartbeat, or took a job after
  * they had been given up.
@@ -60,6 +62,12 @@ export class WorkerPools {
     // Else the others find out.
     await this.pool.query(LEAVE, [id]).catch(() => undefined);
     return 'ended';
+  }
+
+  /** Gives the jobs of a pool of this process back. */
+  async giveUp(id: string): Promise<void> {
+    await this.pool.query(UNLOCK, [id]);
+    await this.pool.query(LEAVE, [id]);
   }
 
   private async unlockSilent(): Promise<void> {
