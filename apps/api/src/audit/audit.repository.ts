@@ -15,6 +15,14 @@ interface NewEvent {
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 
+/** By the index of the ids; those whose time is known to be over. */
+const DELETE_OLD = {
+  name: 'audit_delete_old',
+  text: `DELETE FROM audit_events WHERE id IN (
+  SELECT id FROM audit_events WHERE id < $1::uuid AND created_at < $2::timestamptz
+  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING 1`,
+};
+
 /** How far the clock of an API, from which the ids are, may be from that of the database. */
 const CLOCK_SKEW_MS = 3_600_000;
 
@@ -61,6 +69,13 @@ export class AuditRepository {
       orderBy: { id: 'desc' },
       take: limit + 1,
     });
+  }
+
+  /** At most `limit` events from before that time; answers how many there were. */
+  async deleteOlderThan(time: Date, limit: number): Promise<number> {
+    const before = time.toISOString();
+    const firstYounger = firstIdOf(before, CLOCK_SKEW_MS);
+    return (await this.database.run(DELETE_OLD, [firstYounger, before, limit])).length;
   }
 }
 

@@ -130,7 +130,61 @@ describe('The job purge_notifications', () => {
   });
 });
 
-test.each([...Object.keys(jobs), 'purge_notifications'])('The job %s is scheduled', async (job) => {
-  const isKnown = () => countOf('graphile_worker._private_known_crontabs', `identifier = '${job}'`);
-  while ((await isKnown()) === 0);
+describe('The job purge_audit', () => {
+  /** An id as it was made so many days ago, UUIDv7. */
+  const idOf = (days: number, n: number) => {
+    const ms = (Date.now() - days * DAY_MS).toString(16).padStart(12, '0');
+    return `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-${n.toString(16).padStart(12, '0')}`;
+  };
+  const record = (days: number, count: number) =>
+    rind.sql.query(
+      `INSERT INTO audit_events (id, user_id, action, created_at)
+       SELECT id, $2, 'signed_in', now() - make_interval(days => $3) FROM unnest($1::uuid[]) AS id`,
+      [Array.from({ length: count }, (_, n) => idOf(days, n)), account.id, days],
+    );
+
+  test('deletes events older than AUDIT_RETENTION_DAYS, however many, and nothing else', async () => {
+    const before = await countOf('audit_events');
+    await record(366, 2_500);
+    await record(364, 3);
+    await purge('purge_audit');
+    expect(await countOf('audit_events')).toBe(before + 3);
+    await purge('purge_audit');
+    expect(await countOf('audit_events')).toBe(before + 3);
+  });
+
+  test('leaves events that somebody works on to the next time', async () => {
+    const before = await countOf('audit_events');
+    await record(400, 2);
+    const other = await rind.sql.connect();
+    await other.query('BEGIN');
+    await other.query(`SELECT FROM audit_events ORDER BY id LIMIT 1 FOR UPDATE`);
+    await purge('purge_audit');
+    expect(await countOf('audit_events')).toBe(before + 1);
+    await other.query('ROLLBACK');
+    other.release();
+    await purge('purge_audit');
+    expect(await countOf('audit_events')).toBe(before);
+  });
+
+  test('deletes nothing where AUDIT_RETENTION_DAYS is 0', async () => {
+    const keeping = await TestApp.start({ env: { AUDIT_RETENTION_DAYS: '0' } });
+    const count = async () => (await keeping.sql.query('SELECT FROM audit_events')).rowCount ?? 0;
+    await keeping.signUp();
+    const before = await count();
+    await keeping.sql.query(`UPDATE audit_events SET created_at = '2001-01-01'`);
+    await keeping.sql.query(`SELECT FROM graphile_worker.add_job('purge_audit')`);
+    await untilJobsDone(keeping.sql);
+    expect([before > 0, await count()]).toEqual([true, before]);
+    await keeping.stop();
+  });
 });
+
+test.each([...Object.keys(jobs), 'purge_notifications', 'purge_audit'])(
+  'The job %s is scheduled',
+  async (job) => {
+    const isKnown = () =>
+      countOf('graphile_worker._private_known_crontabs', `identifier = '${job}'`);
+    while ((await isKnown()) === 0);
+  },
+);

@@ -182,6 +182,7 @@ const Environment = z.object({
   SYNC_STRICT: Flag.default(false),
   SYNC_TOMBSTONE_DAYS: Days.default(180),
   NOTIFICATIONS_RETENTION_DAYS: Days.default(90),
+  AUDIT_RETENTION_DAYS: z.coerce.number().int().min(0).max(3650).default(365),
   RIND_SPOOL_DIR: z.string().optional(),
   SYNC_BODY_LIMIT_MB: z.coerce.number().int().min(1).max(256).default(25),
   RATE_LIMIT_ANON_PER_MINUTE: PerMinute.default(100),
@@ -466,6 +467,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024,
     },
     notifications: { retentionDays: env.NOTIFICATIONS_RETENTION_DAYS },
+    /** Null: for ever. */
+    audit: { retentionDays: env.AUDIT_RETENTION_DAYS || null },
     /** Null: the system's own folder for temporary files. */
     spoolDirectory: env.RIND_SPOOL_DIR ?? null,
     rateLimits: {
