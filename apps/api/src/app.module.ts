@@ -7,6 +7,7 @@ import { AuthenticateGuard } from './auth/authenticate.guard.js';
 import { AuthorizeGuard } from './auth/authorize.guard.js';
 import { RolesGuard } from './auth/roles.guard.js';
 import { HealthModule } from './health/health.module.js';
+import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { ClockModule } from './platform/clock/clock.module.js';
 import { NotificationsModule } from './notifications/notifications.module.js';
 import type { Config } from './platform/config/config.js';
@@ -45,6 +46,7 @@ export class AppModule {
         SyncModule,
         NotificationsModule,
         HealthModule,
+        MaintenanceModule,
       ],
       providers: [
         { provide: APP_FILTER, useClass: ProblemFilter },
