@@ -21,6 +21,7 @@ import { JobsModule } from './platform/jobs/jobs.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { RealtimeModule } from './platform/realtime/realtime.module.js';
 import { ShutdownModule } from './platform/shutdown/shutdown.module.js';
+import { SecretsModule } from './platform/secrets/secrets.module.js';
 import { SyncTablesModule } from './sync/sync-tables.module.js';
 import { SyncModule } from './sync/sync.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -39,6 +40,7 @@ export class AppModule {
         ClockModule,
         RealtimeModule,
         ShutdownModule,
+        SecretsModule,
         SyncTablesModule.register(tables),
         AuthModule,
         UsersModule,

@@ -57,6 +57,7 @@ import { PrincipalsService } from './principals.service.js';
 import { ReauthenticationService } from './reauthentication.service.js';
 import { RefreshMetrics } from './refresh-metrics.js';
 import { RefreshTokens } from './refresh-tokens.js';
+import { SecretUses } from './secret-uses.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionsController } from './sessions.controller.js';
 import { SessionsRepository } from './sessions.repository.js';
@@ -128,6 +129,7 @@ import { SocketSignIn } from './socket-sign-in.js';
     RefreshMetrics,
     RefreshTokens,
     SecondFactorService,
+    SecretUses,
     SessionEnds,
     SessionsRepository,
     SessionsService,

@@ -203,6 +203,13 @@ export class SessionsRepository {
       RETURNING id`);
   }
 
+  /** Sessions whose refresh token is from under a key. */
+  async countUnderKey(keyId: string): Promise<number> {
+    return this.prisma.session.count({
+      where: { refreshKeyId: keyId, expiresAt: { gt: new Date() } },
+    });
+  }
+
   /** A day late: by then they count as expired under the clock of every process. */
   async deleteExpired(limit: number): Promise<number> {
     return this.prisma.$executeRaw`

@@ -48,8 +48,10 @@ function keyIdOf(token: string): string | undefined {
 }
 
 function toSigningKey(secret: string): SigningKey {
-  return {
-    id: createHash('sha256').update(`rind key id\0${secret}`).digest('hex').slice(0, 12),
-    key: createSecretKey(secret, 'utf8'),
-  };
+  return { id: signingKeyId(secret), key: createSecretKey(secret, 'utf8') };
+}
+
+/** Fingerprint of a JWT secret. */
+export function signingKeyId(secret: string): string {
+  return createHash('sha256').update(`rind key id\0${secret}`).digest('hex').slice(0, 12);
 }

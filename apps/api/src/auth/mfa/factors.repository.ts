@@ -29,6 +29,11 @@ export class FactorsRepository {
     return this.prisma.recoveryCode.count({ where: { userId } });
   }
 
+  /** Secrets that only this key opens. */
+  async countUnderKey(keyId: string): Promise<number> {
+    return this.prisma.totpFactor.count({ where: { keyId } });
+  }
+
   /** In place of one that was never activated. False when an active one is there. */
   async propose(userId: string, { bytes, keyId }: SealedSecret): Promise<boolean> {
     const count = await this.prisma.$executeRaw`

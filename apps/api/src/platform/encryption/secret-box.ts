@@ -70,7 +70,15 @@ export class SecretBox {
 
 function toEncryptionKey(secret: string): EncryptionKey {
   return {
-    id: createHash('sha256').update(`rind encryption key id\0${secret}`).digest('hex').slice(0, 12),
+    id: encryptionKeyId(secret),
     key: new Uint8Array(hkdfSync('sha256', secret, '', 'rind encryption key', KEY_BYTES)),
   };
+}
+
+/** Fingerprint of an encryption key, as in `SealedSecret`. */
+export function encryptionKeyId(secret: string): string {
+  return createHash('sha256')
+    .update(`rind encryption key id\0${secret}`)
+    .digest('hex')
+    .slice(0, 12);
 }

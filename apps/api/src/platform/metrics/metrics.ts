@@ -15,6 +15,16 @@ interface HistogramOptions<Label extends string> extends CounterOptions<Label> {
   readonly buckets: readonly number[];
 }
 
+interface GaugeOptions<Label extends string> extends CounterOptions<Label> {
+  /** At each scrape: all values that there are, each with its labels. */
+  readonly read: () => ReadonlyArray<GaugeValue<Label>>;
+}
+
+interface GaugeValue<Label extends string> {
+  readonly labels: Readonly<Record<Label, string>>;
+  readonly value: number;
+}
+
 interface GaugesOptions<Name extends string> {
   /** What each says, by name. */
   readonly gauges: Readonly<Record<Name, string>>;
@@ -48,6 +58,17 @@ export class Metrics implements OnApplicationShutdown {
 
   histogram<Label extends string = never>({ buckets, ...options }: HistogramOptions<Label>) {
     return new Histogram({ ...options, buckets: [...buckets], registers: [this.registry] });
+  }
+
+  gauge<Label extends string = never>({ read, ...options }: GaugeOptions<Label>): void {
+    new Gauge({
+      ...options,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of read()) this.set(labels, value);
+      },
+    });
   }
 
   gauges<Name extends string>({ gauges, read }: GaugesOptions<Name>): void {
