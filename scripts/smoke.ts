@@ -1,7 +1,7 @@
 // The smoke test of a running server: of `npm start`, of an image, of what has just been deployed.
 import { parseArgs } from 'node:util';
 
-import { createClient, RindApi } from '@rind/sdk';
+import { createClient, RindApi } from '../packages/sdk/dist/index.js';
 
 import { describeError, ExpectedError } from './expected-error.ts';
 import { type Credentials, deleteUser, signIn, signUp, throwAway } from './smoke/accounts.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { RindApi } from '@rind/sdk';
+import type { RindApi } from '../../packages/sdk/dist/index.js';
 
 import { ExpectedError } from '../expected-error.ts';
 import { dataOf } from './answers.ts';

@@ -3,7 +3,7 @@ import {
   REALTIME_NAMESPACE,
   REALTIME_PATH,
   type ServerToClientEvents,
-} from '@rind/contracts';
+} from '../../packages/contracts/dist/index.js';
 import { io, type Socket } from 'socket.io-client';
 
 import { ExpectedError } from '../expected-error.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { HealthReady, RindApi } from '@rind/sdk';
+import type { HealthReady, RindApi } from '../../packages/sdk/dist/index.js';
 
 import { ExpectedError } from '../expected-error.ts';
 import { dataOf } from './answers.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import type { RindApi } from '@rind/sdk';
+import type { RindApi } from '../../packages/sdk/dist/index.js';
 
 import { ExpectedError } from '../expected-error.ts';
 import { dataOf } from './answers.ts';
