@@ -3,7 +3,14 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { JEST_RESULT, RESULTS, SCRIPTS_RESULT, type Stage, stages } from './test/stages.ts';
+import {
+  JEST_RESULT,
+  POOLED_RESULT,
+  RESULTS,
+  SCRIPTS_RESULT,
+  type Stage,
+  stages,
+} from './test/stages.ts';
 import { formatTotals, readTotals } from './test/totals.ts';
 
 const HELP = `Usage: npm test -- [--only <stage>[,<stage>]] [--help]
@@ -34,7 +41,7 @@ async function main(): Promise<number> {
     return 1;
   }
 
-  for (const file of [JEST_RESULT, SCRIPTS_RESULT]) rmSync(file, { force: true });
+  for (const file of [JEST_RESULT, POOLED_RESULT, SCRIPTS_RESULT]) rmSync(file, { force: true });
   const outcomes: Outcome[] = [];
   for (const stage of stages) {
     if (chosen.length === 0 || chosen.includes(stage.name)) outcomes.push(await run(stage));

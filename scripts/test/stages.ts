@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 const ROOT = dirname(dirname(import.meta.dirname));
 export const RESULTS = join(ROOT, 'node_modules', '.cache', 'rind', 'test-results');
 export const JEST_RESULT = join(RESULTS, 'jest.json');
+export const POOLED_RESULT = join(RESULTS, 'jest-pooled.json');
 export const SCRIPTS_RESULT = join(RESULTS, 'scripts.tap');
 
 export interface Stage {
@@ -51,6 +52,12 @@ export const stages: readonly Stage[] = [
     title: 'Unit, database and end-to-end tests',
     countsTests: true,
     args: packageScript('test:jest', '--ci', '--json', `--outputFile=${JEST_RESULT}`),
+  },
+  {
+    name: 'pooled',
+    title: 'Tests behind PgBouncer',
+    countsTests: true,
+    args: packageScript('test:pooled', '--ci', '--json', `--outputFile=${POOLED_RESULT}`),
   },
   ...['sync', 'http', 'auth', 'realtime'].map((suite) => ({
     name: `bench-${suite}`,

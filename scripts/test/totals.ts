@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-import { JEST_RESULT, SCRIPTS_RESULT } from './stages.ts';
+import { JEST_RESULT, POOLED_RESULT, SCRIPTS_RESULT } from './stages.ts';
 
 interface Totals {
   passed: number;
@@ -18,7 +18,7 @@ interface JestResult {
 
 /** The runners' own counts, added up. */
 export function readTotals(): Totals {
-  const all = [readJestResult(), readTapResult()];
+  const all = [readJestResult(JEST_RESULT), readJestResult(POOLED_RESULT), readTapResult()];
   return {
     passed: sum(all.map(({ passed }) => passed)),
     failed: sum(all.map(({ failed }) => failed)),
@@ -30,9 +30,9 @@ export function formatTotals({ passed, failed, skipped }: Totals): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-function readJestResult(): Totals {
-  if (!existsSync(JEST_RESULT)) return { passed: 0, failed: 0, skipped: 0 };
-  const result = JSON.parse(readFileSync(JEST_RESULT, 'utf8')) as JestResult;
+function readJestResult(file: string): Totals {
+  if (!existsSync(file)) return { passed: 0, failed: 0, skipped: 0 };
+  const result = JSON.parse(readFileSync(file, 'utf8')) as JestResult;
   return {
     passed: result.numPassedTests,
     // A file that could not even be loaded has no tests that failed.

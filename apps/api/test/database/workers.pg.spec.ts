@@ -2,7 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { JobsTiming } from '../../src/platform/jobs/job-worker.js';
 import { untilJobsDone } from '../support/jobs.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  type TestDatabase,
+} from '../support/test-database.js';
 import { EFFECTS, WorkerProcess } from '../support/worker-process.js';
 
 let database: TestDatabase;
@@ -22,7 +26,7 @@ afterEach(async () => {
 });
 
 function start(): WorkerProcess {
-  const worker = new WorkerProcess(database.url);
+  const worker = new WorkerProcess(databaseEnvironment(database));
   workers.push(worker);
   return worker;
 }

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { ApiProcess } from '../support/api-process.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { Outbox } from '../support/outbox.js';
-import { createTestDatabase } from '../support/test-database.js';
+import { createTestDatabase, databaseEnvironment } from '../support/test-database.js';
 
 const email = 'ada@example.com';
 const password = 'correct horse battery';
@@ -13,7 +13,7 @@ type SignedIn = AuthResult & { accessToken: string };
 
 test('a crash of the API between commit and delivery loses neither a notification nor its mail, which is sent once', async () => {
   const database = await createTestDatabase();
-  const environment = { NODE_ENV: 'test', DATABASE_URL: database.url, LOG_LEVEL: 'error' };
+  const environment = { NODE_ENV: 'test', ...databaseEnvironment(database), LOG_LEVEL: 'error' };
   // Delivers nothing by itself, so that it is killed before that.
   const first = await ApiProcess.start({ ...environment, WORKER: 'off' });
   const { body: ada } = await first.request<SignedIn>('POST', '/auth/register', {

@@ -5,10 +5,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import pg from 'pg';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
 import { ApiProcess } from '../support/api-process.js';
+import { findPgBouncer, PgBouncer } from '../support/pgbouncer.js';
 import { RealtimeClient, type RealtimeOptions } from '../support/realtime-client.js';
 import { RestartableServer } from '../support/restartable-server.js';
 import { RoundRobin } from '../support/round-robin.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
+import { databaseEnvironment, isPooledRun } from '../support/test-database.js';
 
 const password = 'correct horse battery';
 
@@ -17,6 +19,7 @@ type SignedIn = AuthResult & { accessToken: string };
 describe('two processes behind a balancer', () => {
   let server: RestartableServer;
   let wire: TcpProxy;
+  let pooler: PgBouncer | null;
   let instances: ApiProcess[];
   let balancer: RoundRobin;
   const clients: RealtimeClient[] = [];
@@ -25,10 +28,11 @@ describe('two processes behind a balancer', () => {
     server = await RestartableServer.start();
     await deployMigrations({ databaseUrl: server.url });
     wire = await TcpProxy.start(server.url);
+    pooler = isPooledRun() ? await PgBouncer.start(findPgBouncer()!, wire.url) : null;
     const environment = {
       NODE_ENV: 'test',
       LOG_LEVEL: 'fatal',
-      DATABASE_URL: wire.url,
+      ...databaseEnvironment({ url: wire.url, ...(pooler && { pooledUrl: pooler.url }) }),
       RATE_LIMIT_ANON_PER_MINUTE: '0',
       RATE_LIMIT_AUTH_PER_MINUTE: '0',
     };
@@ -39,6 +43,7 @@ describe('two processes behind a balancer', () => {
   afterAll(async () => {
     await balancer.close();
     await Promise.all(instances.map((instance) => instance.stop()));
+    await pooler?.stop();
     await wire.close();
     await server.stop();
   });

@@ -3,7 +3,11 @@ import type { AuthResult, Problem } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { ApiProcess } from '../support/api-process.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  type TestDatabase,
+} from '../support/test-database.js';
 
 interface Tokens {
   readonly accessToken: string;
@@ -25,7 +29,7 @@ describe('refreshing on two processes', () => {
     database = await createTestDatabase();
     sql = new pg.Pool({ connectionString: database.url, max: 2 });
     const environment = {
-      DATABASE_URL: database.url,
+      ...databaseEnvironment(database),
       LOG_LEVEL: 'error',
       JWT_SECRET: 'a secret of at least thirty-two characters',
       RATE_LIMIT_AUTH_PER_MINUTE: '100000',

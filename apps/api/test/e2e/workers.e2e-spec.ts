@@ -5,7 +5,11 @@ import pg from 'pg';
 import { ApiProcess } from '../support/api-process.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { Outbox } from '../support/outbox.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  type TestDatabase,
+} from '../support/test-database.js';
 
 const METRICS_TOKEN = 'the-token-of-this-test';
 
@@ -25,7 +29,7 @@ afterEach(async () => {
 });
 
 async function start(WORKER: string): Promise<ApiProcess> {
-  const api = await ApiProcess.start({ DATABASE_URL: database.url, WORKER, METRICS_TOKEN });
+  const api = await ApiProcess.start({ ...databaseEnvironment(database), WORKER, METRICS_TOKEN });
   processes.push(api);
   return api;
 }

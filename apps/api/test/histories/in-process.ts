@@ -13,8 +13,9 @@ export async function deployInProcess(): Promise<Deployment> {
   ProcessClocks.install();
   const database = await createTestDatabase();
   await installDatabaseClock(database.url);
-  const wire = await TcpProxy.start(database.url);
-  const start = () => TestApp.start({ env: QUIET, database: { ...database, url: wire.url } });
+  const wire = await TcpProxy.start(database.pooledUrl ?? database.url);
+  const wired = { ...database, [database.pooledUrl ? 'pooledUrl' : 'url']: wire.url };
+  const start = () => TestApp.start({ env: QUIET, database: wired });
   const instances = [await start(), await start()];
   const [first] = instances as [TestApp, TestApp];
   instances.forEach((instance, index) => ProcessClocks.shift(instance, CLOCK_OFFSETS_MS[index]!));

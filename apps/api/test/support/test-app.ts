@@ -7,7 +7,12 @@ import { loadConfig } from '../../src/platform/config/config.js';
 import { firstTables } from './first-tables.js';
 import { untilJobsDone } from './jobs.js';
 import { Outbox, type SentMail } from './outbox.js';
-import { createTestDatabase, dataDirectoryOf, type TestDatabase } from './test-database.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  dataDirectoryOf,
+  type TestDatabase,
+} from './test-database.js';
 import { witness } from './witness.js';
 
 /** Settings of most tests: quiet, and limits that no test reaches by accident. */
@@ -63,7 +68,7 @@ export class TestApp {
     await createTables(ownDatabase.url, tables);
     const settings = {
       ...environment,
-      DATABASE_URL: ownDatabase.url,
+      ...databaseEnvironment(ownDatabase),
       RIND_DATA_DIR: dataDirectoryOf(ownDatabase.url),
       ...env,
     };

@@ -23,12 +23,19 @@ export interface TestServer {
   namePrefix: string;
   /** The migrated database that the others are copies of. */
   template: string;
+  /** Where the API is to find it through a pooler in transaction mode, in the run of test/pooled. */
+  poolerUrl?: string;
 }
 
 export interface TestDatabase {
+  /** The server itself. */
   url: string;
+  /** The way that most of the API's connections take, where a pooler is in between. */
+  pooledUrl?: string;
   drop(): Promise<void>;
 }
+
+export type DatabaseEnvironment = Record<string, string> & { DATABASE_URL: string };
 
 export interface TestDatabaseOptions {
   /** False for a database without any table, for tests of the migrations themselves. */
@@ -43,11 +50,14 @@ export function onDrop(listener: DropListener): void {
   dropListeners.push(listener);
 }
 
+/** Whether this run puts a pooler between the API and its databases. */
+export const isPooledRun = (): boolean => testServer().poolerUrl !== undefined;
+
 /** A database for one test file: a copy of the migrated template, in about 20 ms. Drop it at the end. */
 export async function createTestDatabase({
   migrated = true,
 }: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  const { url, namePrefix, template } = testServer();
+  const { url, namePrefix, template, poolerUrl } = testServer();
   const name = namePrefix + randomUUID();
   const source = pg.escapeIdentifier(migrated ? template : 'template0');
   // Copying files takes a fifth of the time of the default, which writes every page to the log.
@@ -61,6 +71,7 @@ export async function createTestDatabase({
   if (migrated) await withClient(ownUrl, (client) => client.query('SELECT sync_mark_restored()'));
   return {
     url: ownUrl,
+    ...(poolerUrl !== undefined && { pooledUrl: databaseUrl(poolerUrl, name) }),
     drop: async () => {
       try {
         for (const listener of dropListeners) await listener(ownUrl);
@@ -86,6 +97,19 @@ async function dropWhenClosed(client: pg.Client, name: string): Promise<void> {
     await delay(POLL_MS);
   }
   await dropDatabase(client, name);
+}
+
+/** What the API's environment says about a database. */
+export function databaseEnvironment({
+  url,
+  pooledUrl,
+}: Omit<TestDatabase, 'drop'>): DatabaseEnvironment {
+  if (pooledUrl === undefined) return { DATABASE_URL: url };
+  return {
+    DATABASE_URL: pooledUrl,
+    DATABASE_DIRECT_URL: url,
+    DATABASE_PREPARED_STATEMENTS: 'off',
+  };
 }
 
 /** Where the API of a database, all its instances, keeps files such as mails. */

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { z } from 'zod';
+import type { DatabaseEnvironment } from './test-database.js';
 
 const PROGRAM = path.join(import.meta.dirname, 'worker-program.ts');
 
@@ -17,9 +18,9 @@ export class WorkerProcess {
   private readonly child: ChildProcess;
   private readonly begun: number[] = [];
 
-  constructor(databaseUrl: string) {
+  constructor(environment: DatabaseEnvironment) {
     this.child = fork(PROGRAM, {
-      env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl },
+      env: { PATH: process.env['PATH'], ...environment },
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     this.child.on('message', (message: { begun: number }) => void this.begun.push(message.begun));

@@ -5,7 +5,11 @@ import pg from 'pg';
 import { z } from 'zod';
 import { LogRecorder } from '../../../test/support/log-recorder.js';
 import { untilJobsDone } from '../../../test/support/jobs.js';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  type TestDatabase,
+} from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
 import { Metrics } from '../metrics/metrics.js';
@@ -34,7 +38,7 @@ class Process {
   private readonly worker: JobWorker;
 
   constructor(env: Record<string, string> = {}) {
-    const config = loadConfig({ DATABASE_URL: testDatabase.url, ...env });
+    const config = loadConfig({ ...databaseEnvironment(testDatabase), ...env });
     this.metrics = new Metrics(config);
     const counts = new JobMetrics(this.metrics, new JobQueue(database, this.jobs));
     this.worker = new JobWorker(config, this.jobs, new JobsTiming(), counts);
@@ -60,7 +64,7 @@ beforeAll(async () => {
   Logger.overrideLogger(false);
   testDatabase = await createTestDatabase();
   sql = new pg.Pool({ connectionString: testDatabase.url, max: 2 });
-  database = new Database(loadConfig({ DATABASE_URL: testDatabase.url }));
+  database = new Database(loadConfig(databaseEnvironment(testDatabase)));
 });
 afterAll(async () => {
   await database.onApplicationShutdown();
@@ -172,7 +176,7 @@ describe('Jobs', () => {
     const empty = await createTestDatabase({ migrated: false });
     const emptySql = new pg.Pool({ connectionString: empty.url, max: 1 });
     const done: number[] = [];
-    const processes = [1, 2].map(() => new Process({ DATABASE_URL: empty.url }));
+    const processes = [1, 2].map(() => new Process(databaseEnvironment(empty)));
     for (const one of processes) {
       one.jobs.handle(count, async ({ n }) => void done.push(n));
       one.start();

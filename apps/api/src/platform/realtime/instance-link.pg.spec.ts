@@ -1,7 +1,11 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Logger } from '@nestjs/common';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  type TestDatabase,
+} from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
 import { Notices, NoticesTiming } from '../database/notices.js';
@@ -17,7 +21,7 @@ describe('the link between instances', () => {
   beforeAll(async () => {
     Logger.overrideLogger(false);
     testDatabase = await createTestDatabase();
-    const config = loadConfig({ DATABASE_URL: testDatabase.url });
+    const config = loadConfig(databaseEnvironment(testDatabase));
     database = new Database(config);
     listening = [0, 1].map(() => new Notices(config, new NoticesTiming()));
     [here, there] = listening.map((notices) => new InstanceLink(database, notices)) as [

@@ -1,0 +1,112 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chooseAccount } from '../../../../scripts/embedded-postgres/account.ts';
+import { findFreePort } from '../../../../scripts/ports.ts';
+import { findOptionalPart } from './optional-parts.ts';
+
+const HOST = '127.0.0.1';
+const GUIDE = path.join(import.meta.dirname, '../../../../docs/scaling.md');
+
+/** Fewer than the instances of a test open, so that they share them, and enough for tests that hold some. */
+const POOL_SIZE = 6;
+
+/** Ends it when standard input ends, and so also when Jest was killed. SIGTERM: at once, whoever is connected. */
+const RUN_UNTIL_INPUT_ENDS = `
+  exec 3<&0
+  "$@" 3<&- &
+  pooler=$!
+  { read -r _ <&3; kill -TERM $pooler; } >/dev/null 2>&1 &
+  watcher=$!
+  exec 3<&-
+  wait $pooler
+  kill $watcher 2>/dev/null
+`;
+
+/** Null where it is not installed. */
+export const findPgBouncer = (): string | null =>
+  findOptionalPart('PgBouncer', '/usr/sbin/pgbouncer');
+
+/** PgBouncer with the settings that docs/scaling.md gives to operators, in front of all databases of a server. */
+export class PgBouncer {
+  /** The given URL, through the pooler. */
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #directory: string;
+
+  private constructor(url: string, child: ChildProcess, directory: string) {
+    this.url = url;
+    this.#child = child;
+    this.#directory = directory;
+  }
+
+  static async start(program: string, serverUrl: string): Promise<PgBouncer> {
+    const port = await findFreePort(HOST);
+    const directory = await writeSettings(new URL(serverUrl), port);
+    const settings = path.join(directory, 'pgbouncer.ini');
+    const child = spawn('/bin/sh', ['-c', RUN_UNTIL_INPUT_ENDS, 'sh', program, settings], {
+      cwd: '/',
+      // It logs to the standard error, and refuses to run as root.
+      stdio: ['pipe', 'ignore', 'pipe'],
+      ...chooseAccount([]),
+    });
+    const url = new URL(serverUrl);
+    url.host = `${HOST}:${port}`;
+    const pooler = new PgBouncer(url.href, child, directory);
+    try {
+      await untilUp(child);
+    } catch (error) {
+      await pooler.stop();
+      throw error;
+    }
+    return pooler;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null) {
+      const closed = once(this.#child, 'close');
+      this.#child.stdin?.end();
+      await closed;
+    }
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+async function writeSettings(server: URL, port: number): Promise<string> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'rind-pgbouncer-'));
+  const account = path.join(directory, 'userlist.txt');
+  const settings = (await readGuide())
+    .replace(/^rind = .*$/m, `* = host=${server.hostname} port=${server.port || 5432}`)
+    .concat(
+      '\n',
+      `listen_addr = ${HOST}\nlisten_port = ${port}\nunix_socket_dir =\n`,
+      `auth_file = ${account}\ndefault_pool_size = ${POOL_SIZE}\n`,
+    );
+  const password = decodeURIComponent(server.password);
+  await writeFile(account, `"${decodeURIComponent(server.username)}" "${password}"\n`);
+  await writeFile(path.join(directory, 'pgbouncer.ini'), settings);
+  // Another user has to read them, where the tests run as root.
+  await chmod(directory, 0o755);
+  return directory;
+}
+
+/** The block that begins with its databases. */
+async function readGuide(): Promise<string> {
+  const settings = /```ini\n(\[databases\][^`]*)```/.exec(await readFile(GUIDE, 'utf8'))?.[1];
+  if (settings === undefined) throw new Error(`${GUIDE} has no settings of PgBouncer`);
+  return settings;
+}
+
+async function untilUp(child: ChildProcess): Promise<void> {
+  let output = '';
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', () => reject(new Error(`PgBouncer did not start:\n${output}`)));
+    child.stderr?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('process up')) resolve();
+    });
+  });
+}
