@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { sharesSessions } from '../shared-sessions.ts';
 import { dropDatabase } from './drop-database.ts';
 import { MigrateError, describeError, sqlState } from './errors.ts';
 
@@ -68,12 +69,22 @@ async function openClient(target: ConnectionTarget): Promise<pg.Client> {
   client.on('error', () => undefined);
   try {
     await client.connect();
+    await refusePooler(client, target);
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;
   }
   await client.query(sessionSettings(target));
   return client;
+}
+
+/** Before anything is set: a pooler would give that to whoever comes next. */
+async function refusePooler(client: pg.Client, { url }: ConnectionTarget): Promise<void> {
+  if (!(await sharesSessions(client, url))) return;
+  throw new MigrateError(
+    `${new URL(url).host} is a pooler in transaction mode, where processes cannot take turns: ` +
+      'set DATABASE_DIRECT_URL to the server itself.',
+  );
 }
 
 /**
