@@ -2,11 +2,13 @@ import { deployMigrations } from '@rind/database/migrate/deploy';
 import { MigrateError, describeError } from '@rind/database/migrate/errors';
 import { createApp } from './create-app.js';
 import { type Config, ConfigError, loadConfig } from './platform/config/config.js';
+import { refuseUnexpectedPooler } from './platform/database/pooler-check.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
 import { stopOnSignals } from './stop-on-signals.js';
 
 try {
   const config = loadConfig(process.env);
+  await refuseUnexpectedPooler(config);
   if (config.migrates) await migrate(config);
   const app = await createApp(config);
   stopOnSignals(app, config);

@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
 import { sharesSessions } from '../../../../prisma/shared-sessions.ts';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { ApiProcess } from '../support/api-process.js';
+import {
+  createTestDatabase,
+  databaseEnvironment,
+  type TestDatabase,
+} from '../support/test-database.js';
 import { TestApp } from '../support/test-app.js';
 
 /** PgBouncer itself carries over the settings left out here, to whomever the session serves next. */
@@ -65,11 +70,27 @@ describe('behind PgBouncer in transaction mode', () => {
     expect([await isShared(pooledUrl), await isShared(database.url)]).toEqual([true, false]);
   });
 
-  test('migrations are refused, and leave no setting on the pooled sessions', async () => {
+  test('migrations are refused through it, and not through the server itself', async () => {
     await expect(deployMigrations({ databaseUrl: pooledUrl })).rejects.toThrow(
       /is a pooler in transaction mode.*DATABASE_DIRECT_URL/,
     );
     await expect(deployMigrations({ databaseUrl: database.url })).resolves.toEqual({ applied: [] });
+  });
+
+  test.each([
+    {
+      name: 'prepared statements on the pooled connections',
+      wrong: { DATABASE_PREPARED_STATEMENTS: 'on' },
+      says: /DATABASE_PREPARED_STATEMENTS: must be off/,
+    },
+    {
+      name: 'no address of the server itself',
+      wrong: { DATABASE_DIRECT_URL: '' },
+      says: /DATABASE_DIRECT_URL: must lead to the server itself/,
+    },
+  ])('a start with $name is refused', async ({ wrong, says }) => {
+    const environment = { ...databaseEnvironment(database), MIGRATE: 'off' };
+    await expect(ApiProcess.start({ ...environment, ...wrong })).rejects.toThrow(says);
   });
 
   test('the API leaves nothing of its own on the sessions that it shares', async () => {
