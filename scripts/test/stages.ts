@@ -32,6 +32,7 @@ export const stages: readonly Stage[] = [
   { name: 'errors', title: 'Error documentation', args: packageScript('errors:check') },
   { name: 'drift', title: 'Database drift', args: packageScript('db:drift', '--schema-only') },
   { name: 'openapi', title: 'OpenAPI document', args: packageScript('openapi:check') },
+  { name: 'breaking', title: 'Breaking changes', args: packageScript('openapi:breaking') },
   { name: 'sdk', title: 'SDK', args: packageScript('sdk:check') },
   {
     name: 'scripts',
