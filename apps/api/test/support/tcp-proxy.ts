@@ -94,7 +94,7 @@ export class TcpProxy extends EventEmitter<TcpProxyEvents> {
     from.on('error', () => undefined);
     from.on('close', () => {
       this.sockets.delete(from);
-      to.destroy();
+      if (!this.frozen.has(from)) to.destroy();
     });
   }
 }

@@ -133,6 +133,7 @@ const Environment = z.object({
   }),
   DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DATABASE_POOL_SIZE: z.coerce.number().int().min(2).max(500).default(10),
+  DATABASE_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(600).default(30),
   DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
   JWT_SECRET: Secret.default(DEVELOPMENT_JWT_SECRET),
   JWT_SECRET_PREVIOUS: List.default([]),
@@ -385,6 +386,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       poolSize: env.DATABASE_POOL_SIZE,
       /** Connections beyond the pool, for large pulls. */
       snapshotPoolSize: Math.floor(env.DATABASE_POOL_SIZE / 2),
+      /** Of one statement, and of one transaction; large pulls have their own. */
+      timeoutMs: env.DATABASE_TIMEOUT_SECONDS * 1000,
       preparedStatements: env.DATABASE_PREPARED_STATEMENTS === 'on',
     },
     auth: {

@@ -85,7 +85,10 @@ const connectionStates = /^(08...|28...|3D000|53300|55000|55P03|57014|57P0[1-5])
 /** Messages of `pg` and `pg-pool`, which give these errors no code. */
 const connectionMessages = [
   'timeout exceeded when trying to connect',
+  'timeout expired',
+  'Query read timeout',
   'Connection terminated',
+  'Client was closed',
   'Client has encountered a connection error',
 ];
 

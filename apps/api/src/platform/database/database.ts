@@ -1,10 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg';
+import {
+  Pool,
+  type PoolClient,
+  type PoolConfig,
+  type QueryConfig,
+  type QueryResult,
+  types,
+} from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
@@ -27,6 +35,11 @@ export interface Snapshot {
   copy(text: string, signal: AbortSignal): Readable;
 }
 
+/** `pg` knows it, its types don't. */
+interface TimedQuery extends QueryConfig {
+  readonly query_timeout: number;
+}
+
 /** The transaction that the running code is part of. */
 interface CurrentTransaction {
   /** Null in a transaction of hand-written SQL: Prisma cannot join it. */
@@ -40,24 +53,52 @@ const MAX_ATTEMPTS = 4;
 const RETRY_DELAY_MS = 20;
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const TRANSACTION_TIMEOUT_MS = 30_000;
 /** A connection that waits for a lock is one that nobody else can use. */
 const LOCK_TIMEOUT_MS = 10_000;
 
 const SNAPSHOT_TIMEOUT_MS = 120_000;
+
+/** The server gives a statement up; one that does not even answer that, after this much more of the time, is not there. */
+const SILENCE_FACTOR = 1.2;
+/** So soon a connection that nothing is sent on is asked whether its other end is still there. */
+const KEEP_ALIVE_DELAY_MS = 10_000;
+
+/**
+ * What this process has begun and no longer goes on with, since it cannot reach the server, must not
+ * keep its locks there.
+ */
+const limits = (timeoutMs: number) => ({
+  statement_timeout: timeoutMs,
+  lock_timeout: LOCK_TIMEOUT_MS,
+  idle_in_transaction_session_timeout: timeoutMs,
+});
+
+const settings = (set: 'SET' | 'SET LOCAL', values: Readonly<Record<string, number | string>>) =>
+  Object.entries(values)
+    .map(([name, value]) => `${set} ${name} = ${value}`)
+    .join('; ');
 
 /**
  * For each connection of the pool. A prepared statement is planned once for all values, not for each
  * execution, which would cost more than running most of them. A plan that is kept must not come from
  * a table's small beginnings, so that no table is read whole where an index serves.
  */
-const SESSION = `SET statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`;
+const sessionSettings = (timeoutMs: number): string =>
+  settings('SET', {
+    ...limits(timeoutMs),
+    plan_cache_mode: 'force_generic_plan',
+    enable_seqscan: 'off',
+  });
 
 /** Behind a pooler in transaction mode, where a session's settings would reach other clients. */
-const BEGIN_POOLED = `BEGIN; SET LOCAL statement_timeout = ${TRANSACTION_TIMEOUT_MS}; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`;
+const beginPooled = (timeoutMs: number): string =>
+  `BEGIN; ${settings('SET LOCAL', limits(timeoutMs))}`;
 
 /** Parallel workers would make one large read faster, and everybody else's small ones slower. */
-const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${SNAPSHOT_TIMEOUT_MS}; SET LOCAL max_parallel_workers_per_gather = 0`;
+const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${settings('SET LOCAL', {
+  ...limits(SNAPSHOT_TIMEOUT_MS),
+  max_parallel_workers_per_gather: 0,
+})}`;
 
 /**
  * The one connection pool, for Prisma and for hand-written SQL. Repositories ask it for "the
@@ -75,21 +116,33 @@ export class Database implements OnApplicationShutdown {
   private readonly snapshotPool: Pool;
   private readonly client: PrismaClient;
   private readonly preparedStatements: boolean;
+  private readonly timeoutMs: number;
+  /** For how long a server may leave a statement unanswered. */
+  private readonly silenceMs: number;
+  private readonly begin: string;
   private readonly current = new AsyncLocalStorage<CurrentTransaction>();
 
-  constructor(@InjectConfig() config: Config) {
-    this.preparedStatements = config.database.preparedStatements;
-    this.pool = this.createPool(config.database.url, config.database.poolSize, true);
-    if (this.preparedStatements) this.pool.on('connect', prepareSession);
-    this.snapshotPool = this.createPool(
-      config.database.url,
-      config.database.snapshotPoolSize,
-      false,
-    );
+  constructor(@InjectConfig() { database }: Config) {
+    const { url, poolSize, snapshotPoolSize, preparedStatements, timeoutMs } = database;
+    this.preparedStatements = preparedStatements;
+    this.timeoutMs = timeoutMs;
+    this.silenceMs = timeoutMs * SILENCE_FACTOR;
+    this.begin = preparedStatements ? 'BEGIN' : beginPooled(timeoutMs);
+    this.pool = this.createPool(url, {
+      max: poolSize,
+      pipeline: true,
+      query_timeout: this.silenceMs,
+    });
+    if (preparedStatements) {
+      const session = sessionSettings(timeoutMs);
+      this.pool.on('connect', (connection) => prepare(connection, session));
+    }
+    // Without a time-out of its own: it would strike a COPY that is read for longer.
+    this.snapshotPool = this.createPool(url, { max: snapshotPoolSize });
     this.client = new PrismaClient({
       adapter: new PrismaPg(
         this.pool,
-        this.preparedStatements
+        preparedStatements
           ? {
               statementNameGenerator: ({ sql }) =>
                 `p_${createHash('sha1').update(sql).digest('hex')}`,
@@ -124,7 +177,7 @@ export class Database implements OnApplicationShutdown {
           await sql.settle();
           return result;
         },
-        { maxWait: CONNECT_TIMEOUT_MS, timeout: TRANSACTION_TIMEOUT_MS },
+        { maxWait: CONNECT_TIMEOUT_MS, timeout: this.timeoutMs },
       ),
     );
   }
@@ -167,15 +220,19 @@ export class Database implements OnApplicationShutdown {
     const connection = await this.snapshotPool.connect();
     let failure: Error | undefined;
     try {
-      await connection.query(BEGIN_SNAPSHOT);
+      const query = (config: QueryConfig) => {
+        const timed: TimedQuery = { ...config, query_timeout: this.silenceMs };
+        return connection.query(timed);
+      };
+      await query({ text: BEGIN_SNAPSHOT });
       const result = await work({
         run: async <Row>(statement: Statement, values: readonly unknown[]) => {
-          const { rows } = await connection.query(this.named(statement, values));
+          const { rows } = await query(this.named(statement, values));
           return rows as Row[];
         },
-        copy: (text, signal) => copyOn(connection, text, signal),
+        copy: (text, signal) => copyOn(connection, text, { signal, silenceMs: this.silenceMs }),
       });
-      await connection.query('COMMIT');
+      await query({ text: 'COMMIT' });
       return result;
     } catch (error) {
       failure = error as Error;
@@ -191,11 +248,12 @@ export class Database implements OnApplicationShutdown {
     await Promise.all([this.pool.end(), this.snapshotPool.end()]);
   }
 
-  private createPool(connectionString: string, max: number, pipeline: boolean): Pool {
+  private createPool(connectionString: string, options: PoolConfig): Pool {
     const pool = new Pool({
+      ...options,
       connectionString,
-      max,
-      pipeline,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       application_name: 'rind-api',
       // Versions and counters are safe integers (protocol rule 3), so int8 becomes a number.
@@ -222,7 +280,7 @@ export class Database implements OnApplicationShutdown {
     const sql = new PipelinedTransaction(
       connection,
       (statement, values) => this.named(statement, values),
-      this.preparedStatements ? 'BEGIN' : BEGIN_POOLED,
+      this.begin,
     );
     let broken: Error | undefined;
     try {
@@ -271,13 +329,29 @@ export class Database implements OnApplicationShutdown {
 }
 
 /** Where it fails the connection is lost, and whoever uses it learns that. */
-function prepareSession(connection: PoolClient): void {
-  connection.query(SESSION).catch(() => undefined);
+function prepare(connection: PoolClient, session: string): void {
+  connection.query(session).catch(() => undefined);
 }
 
-function copyOn(connection: PoolClient, text: string, signal: AbortSignal): Readable {
+function copyOn(
+  connection: PoolClient,
+  text: string,
+  { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
+): Readable {
   const copy = connection.query(copyTo(text));
   // The end of the connection is told to a stream that was aborted, too.
   copy.on('error', () => undefined);
+  giveUpWhenSilent(copy, connection.connection.stream as Socket, silenceMs);
   return addAbortSignal(signal, copy);
+}
+
+/** Looks now and then whether anything came: rows come too fast for a timer that each of them sets anew. */
+function giveUpWhenSilent(copy: Readable, stream: Socket, silenceMs: number): void {
+  let seen = stream.bytesRead;
+  const look = setInterval(() => {
+    const isAwaited = copy.readableLength === 0;
+    if (isAwaited && stream.bytesRead === seen) copy.destroy(new Error('Query read timeout'));
+    seen = stream.bytesRead;
+  }, silenceMs).unref();
+  copy.once('close', () => clearInterval(look));
 }
