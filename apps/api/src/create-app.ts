@@ -188,8 +188,14 @@ function readForms(fastify: FastifyInstance): void {
   }
 }
 
+/**
+ * Keys by which a prototype would be changed (`__proto__`, `constructor.prototype`) are refused, not left
+ * out in silence: an app would miss what it has stored. In a push they could only name tables and columns
+ * that nobody has declared, which are ignored like all others, so that no device is locked out (protocol rule 31).
+ */
 function readJson(fastify: FastifyInstance): void {
-  const parse = fastify.getDefaultJsonParser('remove', 'remove');
+  const strict = fastify.getDefaultJsonParser('error', 'error');
+  const lenient = fastify.getDefaultJsonParser('remove', 'remove');
   fastify.removeContentTypeParser('application/json');
   fastify.addContentTypeParser(
     'application/json',
@@ -198,6 +204,7 @@ function readJson(fastify: FastifyInstance): void {
       // Some clients declare JSON on requests that have no body, such as a logout.
       if (body.length === 0) return undefined;
       const text = (await unpack(body, request)).toString();
+      const parse = request.routeOptions.url === PUSH_ROUTE ? lenient : strict;
       return new Promise<unknown>((resolve, reject) => {
         void parse(request, text, (error, json) => (error ? reject(error) : resolve(json)));
       });

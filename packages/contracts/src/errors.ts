@@ -13,7 +13,7 @@ export const errorCodes = {
     status: 400,
     title: 'Malformed request',
     meaning:
-      'The request could not be read: its body is not valid JSON or not whole, or a part of it is not valid HTTP.',
+      'The request could not be read: its body is not valid JSON, is not whole or has a key `__proto__`, or a part of it is not valid HTTP.',
     action: 'Fix the client. Repeating the request will not help.',
   },
   oauth_flow_invalid: {

@@ -646,8 +646,7 @@ describe('input that breaks the schema', () => {
       emailVerifiedAt: '2026-01-01T00:00:00.000Z',
       roles: ['admin'],
       passwordHash: 'x',
-      __proto__: { roles: ['admin'] },
-      constructor: { prototype: { roles: ['admin'] } },
+      constructor: { roles: ['admin'] },
       device: { id: randomUUID(), userId: randomUUID(), refreshCounter: 9 },
     });
     expect(status).toBe(201);

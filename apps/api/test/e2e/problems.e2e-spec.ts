@@ -227,23 +227,44 @@ describe('problem documents', () => {
       expect(expectProblem(response, 'validation_failed', PUSH).errors).toHaveLength(50);
     });
 
-    test('with keys that JavaScript treats specially: as if they were not there', async () => {
-      const credentials = `"email":"${account.user.email}","password":"${account.password}"`;
-      const response = await post(LOGIN)
-        .type('json')
-        .send(
-          `{${credentials},"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`,
-        );
-      expect(response.status).toBe(200);
+    test.each([
+      '{"theme":"dark","__proto__":{"polluted":1}}',
+      '{"theme":"dark","constructor":{"prototype":{"polluted":1}}}',
+      '{"theme":{"\\u005f_proto__":null}}',
+    ])('with keys that change prototypes: %s', async (body) => {
+      const preferences = '/api/v1/users/me/preferences';
+      const patch = supertest(rind.url).patch(preferences).type('json');
+      const response = await patch.auth(account.accessToken, { type: 'bearer' }).send(body);
+      expectProblem(response, 'malformed_request', preferences);
+      const kept = await get(preferences).auth(account.accessToken, { type: 'bearer' });
+      expect(kept.text).not.toContain('theme');
+    });
+
+    test('with keys that only look so: they are kept', async () => {
+      const preferences = '/api/v1/users/me/preferences';
+      const body = '{"constructor":{"name":"a"},"prototype":1,"proto":"__proto__"}';
+      const patch = supertest(rind.url).patch(preferences).type('json');
+      await patch.auth(account.accessToken, { type: 'bearer' }).send(body).expect(200);
+      const kept = await get(preferences).auth(account.accessToken, { type: 'bearer' });
+      expect(kept.body).toMatchObject(JSON.parse(body));
+    });
+
+    test('with keys that change prototypes in a push: as unknown columns and tables (rule 31)', async () => {
       const nested = await post(PUSH)
         .auth(account.accessToken, { type: 'bearer' })
         .type('json')
         .send(
           '{"lastPulledAt":null,"__proto__":{"polluted":1},' +
-            '"changes":{"__proto__":{"created":[{"id":"a"}]},"projects":{"__proto__":{"updated":7}}}}',
+            '"changes":{"__proto__":{"created":[{"id":"a"}]},"projects":{"__proto__":{"updated":7},' +
+            '"created":[{"id":"b","name":"n","__proto__":{"id":"c"},"constructor":{"prototype":7},"prototype":1}]},' +
+            '"constructor":{"created":[{"id":"a"}]},"prototype":{"created":[{"id":"a"}]},"toString":{}}}',
         );
       expect(nested.status).toBe(200);
-      expect(nested.body.warnings).toEqual([]);
+      expect(nested.body.warnings).toMatchObject([
+        { code: 'unknown_table', table: 'constructor' },
+        { code: 'unknown_table', table: 'prototype' },
+        { code: 'unknown_column', column: 'prototype' },
+      ]);
       // All in one process: a polluted prototype would show here.
       expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
     });

@@ -15,8 +15,17 @@ interface Issue {
 }
 
 /** Checks bodies and queries against their Zod schema and answers faults with a pointer for each. */
-export const validationPipe = () =>
-  new StandardSchemaValidationPipe({ exceptionFactory: toValidationError });
+export const validationPipe = () => new ValidationPipe({ exceptionFactory: toValidationError });
+
+class ValidationPipe extends StandardSchemaValidationPipe {
+  /**
+   * Nest would leave out every key `constructor` or `prototype`, which apps may well store. A key that
+   * changes prototypes does not get this far: the parser of bodies refuses it.
+   */
+  protected override stripProtoKeys(): void {
+    // Nothing is left to be taken out.
+  }
+}
 
 function toValidationError(issues: readonly Issue[]): DomainError {
   const faults: ProblemFault[] = issues.slice(0, MAX_FAULTS).map((issue) => ({
