@@ -1,6 +1,8 @@
 import { deployMigrations } from '@rind/database/migrate/deploy';
 import { MigrateError, describeError } from '@rind/database/migrate/errors';
+import { Logger } from '@nestjs/common';
 import { createApp } from './create-app.js';
+import { listenEverywhere } from './listen.js';
 import { type Config, ConfigError, loadConfig } from './platform/config/config.js';
 import { refuseUnexpectedPooler } from './platform/database/pooler-check.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
@@ -12,7 +14,8 @@ try {
   if (config.migrates) await migrate(config);
   const app = await createApp(config);
   stopOnSignals(app, config);
-  await app.listen(config.port, '0.0.0.0');
+  await listenEverywhere(app, config.port);
+  for (const sentence of config.warnings) new Logger('Config').warn(sentence);
 } catch (error) {
   // Before the logger exists, or when it is what failed: plain text for whoever starts it.
   const isForPeople = error instanceof ConfigError || error instanceof MigrateError;

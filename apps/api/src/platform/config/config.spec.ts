@@ -119,6 +119,34 @@ describe('the delay of the end', () => {
   });
 });
 
+describe('a variable that looks like a known one', () => {
+  const warningsOf = (name: string) => loadConfig({ ...development, [name]: '1' }).warnings;
+
+  test.each([
+    ['RATE_LIMIT_ANON_PER_MIN', 'RATE_LIMIT_ANON_PER_MINUTE'],
+    ['RATE_LIMIT_AUTH', 'RATE_LIMIT_AUTH_PER_MINUTE'],
+    ['SYNC_TOMBSTONES_DAYS', 'SYNC_TOMBSTONE_DAYS'],
+    ['OAUTH_GOOGLE_SECERT', 'OAUTH_GOOGLE_SECRET'],
+    ['RIND_DATADIR', 'RIND_DATA_DIR'],
+    ['TRUSTPROXY', 'TRUST_PROXY'],
+    ['JWT_SECRETS', 'JWT_SECRET'],
+    ['jwt_secret', 'JWT_SECRET'],
+    ['PROT', 'PORT'],
+    ['FRONTEND_URI', 'FRONTEND_URL'],
+  ])('%s: is %s meant?', (name, meant) => {
+    expect(warningsOf(name)).toEqual([`${name} is not read: is ${meant} meant?`]);
+  });
+
+  const others = [
+    'HOME HOST PATH PWD USER LANG TERM HOSTNAME NODE_OPTIONS',
+    'NODE_PATH NODE_VERSION npm_config_cache npm_package_name INIT_CWD COLOR EDITOR YARN_VERSION CI',
+    'no_proxy POSTGRES_PASSWORD PGHOST PGPASSWORD DATABASE_NAME COOLIFY_URL COOLIFY_FQDN SOURCE_COMMIT SERVICE_URL_API',
+    'PUBLIC_IP TZ SHLVL RIND_TEST_CLOCK_OFFSET_MS NODE_EXTRA_CA_CERTS R JWT_',
+  ].flatMap((line) => line.split(' '));
+
+  test.each(others)('is not %s', (name) => expect(warningsOf(name)).toEqual([]));
+});
+
 describe('.env.example', () => {
   const text = readFileSync(new URL('../../../../../.env.example', import.meta.url), 'utf8');
   const example = parseEnv(text);
@@ -200,12 +228,36 @@ describe('production', () => {
       'EMAIL_FROM: must be set in production',
     ],
     ['access tokens for more than an hour', { JWT_EXPIRES_IN: '61m' }, 'JWT_EXPIRES_IN: must not'],
+    [
+      'one secret for two purposes',
+      { ENCRYPTION_KEY: production.JWT_SECRET },
+      'ENCRYPTION_KEY: must not be the same as JWT_SECRET',
+    ],
+    [
+      'a previous secret for two purposes',
+      { JWT_SECRET_PREVIOUS: `${'x'.repeat(32)},${production.ENCRYPTION_KEY}` },
+      'ENCRYPTION_KEY: must not be the same as JWT_SECRET',
+    ],
+    [
+      'a previous key for two purposes',
+      { ENCRYPTION_KEY_PREVIOUS: production.JWT_SECRET },
+      'ENCRYPTION_KEY: must not be the same as JWT_SECRET',
+    ],
+    [
+      'links in mails over plain HTTP',
+      { FRONTEND_URL: 'http://app.example.com' },
+      'FRONTEND_URL: must be https in production',
+    ],
     ['any origin', { CORS_ORIGINS: 'https://a.example,*' }, 'CORS_ORIGINS: must list origins'],
   ])('refuses %s, which development accepts', (_, environment, sentence) => {
     const problems = problemsOf({ ...production, ...environment });
     expect(problems).toContainEqual(expect.stringContaining(sentence));
     expect(problems).toHaveLength(Object.keys(environment).length);
     expect(problemsOf({ ...development, ...environment })).toEqual([]);
+  });
+
+  test('may be tried out on one machine', () => {
+    expect(problemsOf({ ...production, FRONTEND_URL: 'http://localhost:4000' })).toEqual([]);
   });
 
   test.each(['1h', '60m', '3600'])('accepts access tokens for %s', (JWT_EXPIRES_IN) => {

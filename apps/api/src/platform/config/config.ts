@@ -2,6 +2,7 @@ import { createPrivateKey } from 'node:crypto';
 import path from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { findMisspelt } from './misspelt.js';
 
 const DEVELOPMENT_JWT_SECRET = 'development-only-secret-change-me-now';
 const DEVELOPMENT_ENCRYPTION_KEY = 'development-only-encryption-key-change-me';
@@ -250,6 +251,17 @@ const productionRules: readonly ProductionRule[] = [
     message: 'must have at least 32 characters in production',
   },
   {
+    // Who signs tokens need not read what is encrypted, and the other way round; one may be exchanged without the other.
+    name: 'ENCRYPTION_KEY',
+    isBroken: (env) => {
+      const jwtSecrets = [env.JWT_SECRET, ...env.JWT_SECRET_PREVIOUS];
+      return [env.ENCRYPTION_KEY, ...env.ENCRYPTION_KEY_PREVIOUS].some((key) =>
+        jwtSecrets.includes(key),
+      );
+    },
+    message: 'must not be the same as JWT_SECRET, nor may previous ones',
+  },
+  {
     name: 'JWT_EXPIRES_IN',
     isBroken: (env) => env.JWT_EXPIRES_IN > 3600,
     message:
@@ -270,6 +282,12 @@ const productionRules: readonly ProductionRule[] = [
     name: 'FRONTEND_URL',
     isBroken: (env) => env.FRONTEND_URL === DEVELOPMENT_FRONTEND_URL,
     message: 'must be set in production: the links in mails lead there',
+  },
+  {
+    // Whoever reads along on the way would have the token of the link; nobody does on one machine.
+    name: 'FRONTEND_URL',
+    isBroken: (env) => !isHttps(env.FRONTEND_URL) && !isLoopback(env.FRONTEND_URL),
+    message: 'must be https in production, or http on localhost: links in mails carry tokens',
   },
   {
     name: 'RESEND_API_KEY',
@@ -369,6 +387,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
   const env = parsed.data;
   return {
     environment: env.NODE_ENV,
+    /** Sentences for whoever starts the process: nothing that stops it. */
+    warnings: findMisspelt(environment, environmentNames),
     port: env.PORT,
     /** Whether this process does jobs beside answering requests, does nothing else, or leaves them to others. */
     worker: env.WORKER,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { addressKey, isPrivateAddress } from './client-address.js';
+import { addressKey, isPrivateAddress, plainAddress } from './client-address.js';
 
 describe('the key under which an address is counted', () => {
   test.each([
@@ -20,6 +20,18 @@ describe('the key under which an address is counted', () => {
   ])('%j is %j', (ip, key) => {
     expect(addressKey(ip)).toBe(key);
   });
+});
+
+describe('an address as it is shown', () => {
+  test.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['::FFFF:cb00:7107', '203.0.113.7'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['::ffff:', '::ffff:'],
+    ['10.1', '10.1'],
+    ['<script>', '<script>'],
+  ])('%j is %j', (ip, shown) => expect(plainAddress(ip)).toBe(shown));
 });
 
 describe('whether an address is private', () => {

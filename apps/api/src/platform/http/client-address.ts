@@ -8,6 +8,11 @@ export function addressKey(ip: string): string {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${address.toString()}/64`).toString()}/64`;
 }
 
+/** An IPv4 address as such, also where it comes by a socket that takes both kinds. */
+export function plainAddress(ip: string): string {
+  return /^::ffff:/i.test(ip) && ipaddr.isValid(ip) ? ipaddr.process(ip).toString() : ip;
+}
+
 const privateRanges = new Set([
   'loopback',
   'private',

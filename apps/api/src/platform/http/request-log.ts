@@ -3,6 +3,7 @@ import type { ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Counter } from 'prom-client';
 import { Metrics } from '../metrics/metrics.js';
+import { plainAddress } from './client-address.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -37,7 +38,7 @@ export class RequestLog {
         status: reply.statusCode,
         durationMs: Math.round(reply.elapsedTime * 10) / 10,
         bytes: Number(reply.getHeader('content-length') ?? 0),
-        ip: request.ip,
+        ip: plainAddress(request.ip),
         userId: request.principal?.userId ?? null,
         ...request.logged,
       },

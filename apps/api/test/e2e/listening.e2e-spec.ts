@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { createServer, Server } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { listenEverywhere } from '../../src/listen.js';
+import { ApiProcess } from '../support/api-process.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterEach(() => void jest.restoreAllMocks());
+afterAll(() => database.drop());
+
+async function hasIpv6(): Promise<boolean> {
+  const server = createServer().listen(0, '::1');
+  return once(server, 'listening').then(
+    () => Boolean(server.close()),
+    () => false,
+  );
+}
+
+describe('The API', () => {
+  test('listens on IPv4 and on IPv6, and shows addresses of IPv4 as such', async () => {
+    const api = await ApiProcess.start({ DATABASE_URL: database.url });
+    const { port } = new URL(api.url);
+    const hosts = ['127.0.0.1', ...((await hasIpv6()) ? ['[::1]'] : [])];
+    for (const host of hosts) {
+      const { status } = await fetch(`http://${host}:${port}/api/v1/users/me`);
+      expect([host, status]).toEqual([host, 401]);
+    }
+    expect(await api.stop()).toBe(0);
+    expect(api.output).toContain('"ip":"127.0.0.1"');
+    expect(api.output).not.toContain('::ffff:');
+  });
+
+  test('says at its start which variables it does not read, and starts', async () => {
+    const api = await ApiProcess.start({ DATABASE_URL: database.url, RATE_LIMIT_ANON: '5' });
+    await api.stop();
+    expect(api.output).toContain(
+      'RATE_LIMIT_ANON is not read: is RATE_LIMIT_ANON_PER_MINUTE meant?',
+    );
+  });
+});
+
+describe('listenEverywhere', () => {
+  test('takes IPv4 where there is no IPv6', async () => {
+    jest.spyOn(Server.prototype, 'listen').mockImplementationOnce(function (this: Server) {
+      const error = Object.assign(new Error('no IPv6'), { code: 'EAFNOSUPPORT' });
+      process.nextTick(() => this.emit('error', error));
+      return this;
+    });
+    const listen = jest.fn<(port: number, host: string) => Promise<void>>();
+    await listenEverywhere({ listen }, 3000);
+    expect(listen.mock.calls).toEqual([[3000, '0.0.0.0']]);
+  });
+});
