@@ -157,11 +157,61 @@ describe('npm start', { timeout: 180_000 }, () => {
     other.close();
   });
 
-  test('shows why the API did not start, and stops the database', async () => {
-    const rind = start({ LOG_LEVEL: 'no-such-level' });
+  test('names all that is wrong with the environment, the port too, before it starts anything', async () => {
+    dataDir = join(parent, 'never-used');
+    const rind = start({ PORT: 'http', LOG_LEVEL: 'no-such-level', SYNC_STRICT: 'yes' });
 
     assert.equal(await rind.ended, 1);
-    assert.match(rind.output + rind.errors, /LOG_LEVEL/);
+    for (const name of ['PORT', 'LOG_LEVEL', 'SYNC_STRICT']) {
+      assert.match(rind.errors, new RegExp(`^  - ${name}: `, 'm'));
+    }
+    assert.ok(!existsSync(dataDir));
+  });
+
+  test('names what is wrong with the environment before it starts the database', async () => {
+    dataDir = join(parent, 'empty');
+    const rind = start({ LOG_LEVEL: 'no-such-level', CORS_ORIGINS: 'here' });
+
+    assert.equal(await rind.ended, 1);
+    assert.match(
+      rind.errors,
+      /^The environment is not valid:\n  - LOG_LEVEL: .*\n  - CORS_ORIGINS: .*\n$/,
+    );
+    assert.ok(!existsSync(join(dataDir, 'postgres')));
+  });
+
+  test('says in one paragraph that a database cannot be reached', async () => {
+    const rind = start({ DATABASE_URL: 'postgresql://rind:hunter2@127.0.0.1:1/missing' });
+
+    assert.equal(await rind.ended, 1);
+    assert.match(
+      rind.errors,
+      /^The database "missing" on 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*DATABASE_URL.*\n$/,
+    );
+    assert.doesNotMatch(rind.output + rind.errors, /hunter2|^ +at /m);
+  });
+
+  test('names no reference where production serves none', async () => {
+    const rind = start({
+      NODE_ENV: 'production',
+      JWT_SECRET: 'f3b1c9d2a7e84650b1c2d3e4f5a6b7c8',
+      ENCRYPTION_KEY: '0a1b2c3d4e5f60718293a4b5c6d7e8f9',
+      FRONTEND_URL: 'https://app.example.com',
+      RESEND_API_KEY: 're_key',
+      EMAIL_FROM: 'mail@example.com',
+    });
+    await rind.untilReady();
+
+    assert.match(rind.output, /Reference +off in production/);
+    assert.doesNotMatch(rind.output, /\/docs/);
+    assert.equal((await fetch(`http://localhost:${port}/docs`)).status, 404);
+  });
+
+  test('shows why the API did not start, and stops the database', async () => {
+    const rind = start({ RIND_SPOOL_DIR: '/dev/null/spool' });
+
+    assert.equal(await rind.ended, 1);
+    assert.match(rind.output + rind.errors, /dev.null.spool/);
     assert.match(rind.errors, /The API ended while it was starting/);
     assert.ok(!existsSync(join(dataDir, 'postgres', 'postmaster.pid')));
   });

@@ -8,6 +8,7 @@ import { buildApi } from './build.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 import { describeError, ExpectedError } from './expected-error.ts';
 import { whyUnavailable } from './ports.ts';
+import { checkEnvironment } from './start/environment.ts';
 import { clearOrphanApi, type RunningApi, startApi, waitUntilReady } from './start/api.ts';
 import {
   developmentSecret,
@@ -33,7 +34,7 @@ async function main(): Promise<void> {
   // A terminal that was closed must not keep the rest from stopping.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   loadEnvironmentFile();
-  const chosen = readSettings(process.env);
+  const chosen = await chooseSettings();
   const settings = { ...chosen, dataDir: await prepareDataDirectory(chosen.dataDir) };
   const running: Running = {};
   const stop = listenForStop(() => {
@@ -46,14 +47,25 @@ async function main(): Promise<void> {
     await clearOrphanApi((await readRunState(settings.dataDir))?.apiPid, say);
     await writeRunState(settings.dataDir, { pid: process.pid, port: settings.port });
     await assertPortIsFree(settings.port);
-    await startEverything(settings, running, stop.signal);
-    announce(settings, running);
+    const { docsEnabled } = await startEverything(settings, running, stop.signal);
+    announce(settings, running, docsEnabled);
     await untilSomethingEnds(running, stop);
   } catch (error) {
     // Whatever was interrupted by the request to stop failed because of it.
     if (!stop.signal.aborted) throw error;
   } finally {
     await stopEverything(settings, running);
+  }
+}
+
+/** What is wrong with the port is told together with all else that is wrong. */
+async function chooseSettings(): Promise<Settings> {
+  try {
+    return readSettings(process.env);
+  } catch (error) {
+    await buildApi();
+    await checkEnvironment(process.env);
+    throw error;
   }
 }
 
@@ -76,8 +88,9 @@ async function startEverything(
   settings: Settings,
   running: Running,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<{ docsEnabled: boolean }> {
   await step('Building', signal, () => buildApi(signal));
+  const { docsEnabled } = await checkEnvironment(process.env);
 
   if (settings.databaseUrl === undefined) {
     running.database = await step('Starting PostgreSQL', signal, () =>
@@ -102,6 +115,7 @@ async function startEverything(
     });
     await waitUntilReady(`http://localhost:${settings.port}/api/v1/health/ready`, api, signal);
   });
+  return { docsEnabled };
 }
 
 async function step<T>(title: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
@@ -147,11 +161,12 @@ function databaseUrlFile(settings: Settings): string {
   return join(settings.dataDir, 'database-url');
 }
 
-function announce(settings: Settings, running: Running): void {
+function announce(settings: Settings, running: Running, docsEnabled: boolean): void {
   const origin = `http://localhost:${settings.port}`;
   const mails = process.env['RESEND_API_KEY']
     ? 'sent by Resend'
     : `written to ${join(settings.dataDir, 'outbox')} (RESEND_API_KEY is not set)`;
+  const reference = docsEnabled ? `${origin}/docs` : 'off in production (DOCS_ENABLED)';
   const database = running.database
     ? `embedded in ${running.database.directory}, its URL is in ${databaseUrlFile(settings)}`
     : 'that of DATABASE_URL';
@@ -159,7 +174,7 @@ function announce(settings: Settings, running: Running): void {
 Rind is running.
 
   API        ${origin}/api/v1
-  Reference  ${origin}/docs (OpenAPI: ${origin}/api/v1/openapi.json)
+  Reference  ${reference} (OpenAPI: ${origin}/api/v1/openapi.json)
   Health     ${origin}/api/v1/health/ready
   Mails      ${mails}
   Database   ${database}
