@@ -1,11 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { HealthCheck, HealthLive, HealthReady } from '@rind/contracts';
 import { projectPaths } from '@rind/database/migrate/project-files';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { ProxyWatch } from '../platform/http/proxy-watch.js';
+import { Shutdown } from '../platform/shutdown/shutdown.js';
 import { version } from '../platform/version.js';
 import { type DatabaseState, HealthRepository } from './health.repository.js';
 
@@ -21,7 +22,7 @@ interface Look {
 }
 
 @Injectable()
-export class HealthService implements OnModuleDestroy {
+export class HealthService {
   private readonly expectedMigrations = readdirSync(projectPaths.migrationsDir, {
     withFileTypes: true,
   })
@@ -29,18 +30,13 @@ export class HealthService implements OnModuleDestroy {
     .map(({ name }) => name);
   /** Null for a database that fails: the reason is logged where it is used, and is nobody's outside. */
   private latestLook: Promise<Look | null> | null = null;
-  private isDraining = false;
 
   constructor(
     @InjectConfig() private readonly config: Config,
     private readonly repository: HealthRepository,
     private readonly proxyWatch: ProxyWatch,
+    private readonly shutdown: Shutdown,
   ) {}
-
-  /** The first that a process hears of its end: it still takes requests, so that none is lost until nobody sends any. */
-  onModuleDestroy(): void {
-    this.isDraining = true;
-  }
 
   live(): HealthLive {
     return { status: 'ok', timestamp: new Date().toISOString(), version };
@@ -50,7 +46,7 @@ export class HealthService implements OnModuleDestroy {
   async ready(): Promise<HealthReady> {
     const checks: Record<string, HealthCheck> = {
       ...checkDatabase(await withinDeadline(this.look()), this.expectedMigrations),
-      draining: this.isDraining
+      draining: this.shutdown.hasBegun
         ? { status: 'unavailable', detail: 'This process is about to end' }
         : { status: 'ok' },
       proxy: this.proxyWatch.isDegraded
