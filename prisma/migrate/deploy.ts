@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import { type ConnectionTarget, ensureDatabase, parseDatabaseUrl } from './connection.ts';
 import type { FailedScript } from './engine-adapter.ts';
 import { type EngineSession, runEngineCommand, wholeSchema, withSchemaEngine } from './engine.ts';
 import { LOCK_NOT_AVAILABLE, MigrateError } from './errors.ts';
 import { type MigrationStatus, readHistory } from './history.ts';
+import { dropInvalidIndexes, isConcurrent } from './invalid-indexes.ts';
 import { migrateJobQueue } from './job-queue.ts';
 import { withMigrationLock } from './lock.ts';
 import {
@@ -33,6 +35,7 @@ export interface DeployOptions {
 }
 
 interface Deployment {
+  client: pg.Client;
   target: ConnectionTarget;
   paths: ProjectPaths;
   migrations: Migration[];
@@ -61,7 +64,7 @@ export async function deployMigrations({
   return withMigrationLock(target, { onProgress, lockTimeoutMs }, async (client) => {
     const look = async (): Promise<Deployment> => {
       const history = await readHistory(client, target, migrations);
-      return { target, paths, migrations, history, onProgress, tableLockTimeoutMs };
+      return { client, target, paths, migrations, history, onProgress, tableLockTimeoutMs };
     };
     const first = await look();
     await applyPending(first, look);
@@ -119,6 +122,7 @@ async function applyPending(first: Deployment, look: () => Promise<Deployment>):
 
 async function applyWithEngine(session: EngineSession, deployment: Deployment): Promise<void> {
   const { paths, migrations, history, onProgress } = deployment;
+  await dropUnfinishedIndexes(deployment);
   for (const { name } of history.filter(({ state }) => state === 'interrupted')) {
     await runEngineCommand(
       `Migration ${name} could not be marked as rolled back`,
@@ -149,15 +153,28 @@ async function applyWithEngine(session: EngineSession, deployment: Deployment): 
   }
 }
 
+/** Of earlier attempts at what is to be applied. */
+async function dropUnfinishedIndexes(deployment: Deployment): Promise<void> {
+  const { client, target, migrations, onProgress } = deployment;
+  const names = pendingIn(deployment);
+  for (const { sql } of migrations.filter(({ name }) => names.includes(name))) {
+    if (!isConcurrent(sql)) continue;
+    for (const index of await dropInvalidIndexes(client, target, sql)) {
+      onProgress(`Dropped index ${index}, which an earlier attempt did not finish.`);
+    }
+  }
+}
+
 /** Whether its file does not run as one transaction. */
 function mayLeavePart(sql: string): boolean {
-  return /\b(commit|concurrently)\b/i.test(sql);
+  return /\bcommit\b/i.test(sql);
 }
 
 /**
  * Stops at a migration that has failed before. One that was only cut off, with its process, has been
  * rolled back by PostgreSQL (the lock was waited for, so nothing of it is still running) and simply
- * runs again, unless its file says that it does not run as one transaction.
+ * runs again, unless its file commits by itself. One that builds an index concurrently is a single
+ * statement, and what it left has been dropped.
  */
 function refuseFailed({ history, migrations }: Deployment): void {
   for (const { name, state } of history) {

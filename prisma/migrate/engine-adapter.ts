@@ -7,6 +7,7 @@ import {
 } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
 import { type ConnectionTarget, createTemporaryDatabase, sessionSettings } from './connection.ts';
+import { isConcurrent } from './invalid-indexes.ts';
 
 /** A SQL script that PostgreSQL refused, with PostgreSQL's own error (the engine keeps its text only). */
 export interface FailedScript {
@@ -95,7 +96,7 @@ export class EngineAdapterFactory implements SqlMigrationAwareDriverAdapterFacto
   /** The whole script in one message, which PostgreSQL runs as one transaction. */
   async #executeScript(pool: pg.Pool, sql: string): Promise<void> {
     // An index that is built concurrently waits for old transactions, and nobody waits behind it.
-    const lockTimeoutMs = /\bconcurrently\b/i.test(sql) ? 0 : this.#tableLockTimeoutMs;
+    const lockTimeoutMs = isConcurrent(sql) ? 0 : this.#tableLockTimeoutMs;
     try {
       // Of its own, since a message of several statements is one transaction.
       await pool.query(`SET lock_timeout = ${Math.trunc(lockTimeoutMs)}`);

@@ -366,7 +366,23 @@ describe('a migration whose process is killed', () => {
   const openGate = (): Promise<unknown> =>
     client.query('SELECT pg_advisory_unlock($1)', [GATE_KEY]);
 
-  async function killAtGate(): Promise<void> {
+  async function indexStates(): Promise<boolean[]> {
+    const { rows } = await client.query<{ indisvalid: boolean }>(
+      `SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('by_email')`,
+    );
+    return rows.map(({ indisvalid }) => indisvalid);
+  }
+
+  const killAtGate = (): Promise<void> =>
+    killWhen(async () => {
+      const { rowCount } = await client.query(
+        `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted`,
+        [GATE_KEY],
+      );
+      return rowCount === 1;
+    });
+
+  async function killWhen(isThere: () => Promise<boolean>): Promise<void> {
     const deploy = path.join(import.meta.dirname, '../../../../prisma/migrate/deploy.ts');
     const options = JSON.stringify({ databaseUrl, paths });
     const child = spawn(process.execPath, [
@@ -374,23 +390,17 @@ describe('a migration whose process is killed', () => {
       '--eval',
       `import { deployMigrations } from ${JSON.stringify(deploy)}; await deployMigrations(${options});`,
     ]);
-    await atGate();
+    await until(isThere);
     child.kill('SIGKILL');
     await once(child, 'close');
   }
 
-  async function atGate(): Promise<void> {
+  async function until(isThere: () => Promise<boolean>): Promise<void> {
     for (let attempt = 0; attempt < 500; attempt += 1) {
-      const { rowCount } = await client.query(
-        `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted`,
-        [GATE_KEY],
-      );
-      if (rowCount === 1) {
-        return;
-      }
+      if (await isThere()) return;
       await delay(20);
     }
-    throw new Error('No migration came to the gate.');
+    throw new Error('No migration came that far.');
   }
 
   it('runs again, after the server has given up the first attempt', async () => {
@@ -406,6 +416,48 @@ describe('a migration whose process is killed', () => {
     expect(await deployment).toEqual({ applied: [NEXT] });
     expect(await tableExists('gated')).toBe(true);
     expect(await statesByName()).toEqual({ [INIT]: 'applied', [NEXT]: 'applied' });
+  });
+
+  it('drops the index that it was building concurrently, and builds it again', async () => {
+    await deployMigrations({ databaseUrl, paths });
+    await writeMigration(
+      NEXT,
+      'CREATE INDEX CONCURRENTLY IF NOT EXISTS "by_email" ON users (email)',
+    );
+    // Building waits for whoever has written to the table.
+    await client.query(`BEGIN; INSERT INTO users VALUES (1, 'a@example.com')`);
+    await killWhen(async () => (await indexStates()).includes(false));
+    expect(await statesByName()).toEqual({ [INIT]: 'applied', [NEXT]: 'interrupted' });
+    // The server notices within a second that nobody waits for it any more.
+    await until(async () => {
+      const { rowCount } = await client.query('SELECT FROM pg_locks WHERE NOT granted');
+      return rowCount === 0;
+    });
+    await client.query('COMMIT');
+    const { onProgress, seen } = progressWatcher('Dropped index by_email');
+
+    expect(await deployMigrations({ databaseUrl, paths, onProgress })).toEqual({ applied: [NEXT] });
+
+    await seen;
+    expect(await indexStates()).toEqual([true]);
+  });
+
+  it('fails with a unique index that rows contradict, and builds it once they are put right', async () => {
+    const insert = `INSERT INTO users VALUES ($1, 'a@example.com')`;
+    await deployMigrations({ databaseUrl, paths });
+    for (const id of [1, 2]) await client.query(insert, [id]);
+    await writeMigration(
+      NEXT,
+      'CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS by_email ON users (email)',
+    );
+    await expect(deployMigrations({ databaseUrl, paths })).rejects.toThrow('Key (email)');
+    expect(await indexStates()).toEqual([false]);
+
+    await client.query('DELETE FROM users WHERE id = 2');
+    await resolveMigration({ databaseUrl, paths, name: NEXT, outcome: 'rolled-back' });
+    await deployMigrations({ databaseUrl, paths });
+
+    expect(await indexStates()).toEqual([true]);
   });
 
   it('is left to people when its file commits by itself', async () => {
