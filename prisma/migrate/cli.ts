@@ -3,6 +3,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { databaseUrlFrom } from '../database-url.ts';
 import { operations, print, runCommand } from './commands.ts';
+import { checkMigrations } from './check.ts';
 import { createMigration } from './create.ts';
 import { databaseDrift, schemaDrift } from './drift.ts';
 import { MigrateError } from './errors.ts';
@@ -17,6 +18,8 @@ const help = `Migrations of the database, with Prisma's schema engine and its _p
   pnpm db:drift                     compare migrations with schema.prisma, and the database of
                                     DATABASE_URL, if set, with the migrations; exit 1 on a difference
         --schema-only               leave the database of DATABASE_URL alone
+  pnpm db:check                     find what would lock a table in use for long, or break the version
+                                    before (docs/upgrading.md); exit 1 if there is any
   pnpm db:resolve                   record what became of a migration that failed
         --rolled-back <name>        nothing of it remains: the next deploy runs it again
         --applied <name>            it was completed by hand
@@ -86,6 +89,16 @@ async function drift(args: string[]): Promise<number> {
   return differences.includes(true) ? 1 : 0;
 }
 
+async function check(args: string[]): Promise<number> {
+  parseArgs({ args });
+  const findings = await checkMigrations();
+  for (const { migration, line, rule, message } of findings) {
+    print(`prisma/migrations/${migration}/migration.sql:${line}: ${rule}: ${message}`);
+  }
+  if (findings.length === 0) print('The migrations keep to the rules of docs/upgrading.md.');
+  return findings.length === 0 ? 0 : 1;
+}
+
 function report(agreement: string, difference: string, sql: string | null): boolean {
   print(sql === null ? agreement : `${difference}\n\n${sql}`);
   return sql !== null;
@@ -96,4 +109,4 @@ if (existsSync(envFile)) {
   process.loadEnvFile(envFile);
 }
 
-await runCommand({ ...operations, create, drift }, help, process.argv.slice(2));
+await runCommand({ ...operations, create, drift, check }, help, process.argv.slice(2));

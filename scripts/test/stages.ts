@@ -31,6 +31,7 @@ export const stages: readonly Stage[] = [
   { name: 'deadcode', title: 'Dead code', args: packageScript('deadcode') },
   { name: 'errors', title: 'Error documentation', args: packageScript('errors:check') },
   { name: 'drift', title: 'Database drift', args: packageScript('db:drift', '--schema-only') },
+  { name: 'migrations', title: 'Migrations', args: packageScript('db:check') },
   { name: 'openapi', title: 'OpenAPI document', args: packageScript('openapi:check') },
   { name: 'breaking', title: 'Breaking changes', args: packageScript('openapi:breaking') },
   { name: 'sdk', title: 'SDK', args: packageScript('sdk:check') },
