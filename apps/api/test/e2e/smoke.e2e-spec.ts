@@ -45,6 +45,13 @@ function spawnSmoke(args: readonly string[], env: Record<string, string> = {}) {
 const smoke = (args: readonly string[], env?: Record<string, string>): Promise<Outcome> =>
   spawnSmoke(args, env).ended;
 
+/** It passes no sockets, and says so at once rather than leaving them to the client's patience. */
+async function startProxy(): Promise<FaultyProxy> {
+  const started = await FaultyProxy.start(rind.url);
+  started.server.on('upgrade', (_request, socket) => socket.destroy());
+  return started;
+}
+
 const count = async (table: 'users' | 'sessions'): Promise<number> => {
   const { rows } = await rind.sql.query<{ count: number }>(
     `SELECT count(*)::integer AS count FROM ${table}`,
@@ -113,7 +120,7 @@ describe('The smoke test', () => {
 
   test('waits for a server that gets ready later', async () => {
     rind = await TestApp.start();
-    proxy = await FaultyProxy.start(rind.url);
+    proxy = await startProxy();
     const lost = proxy.loseAnswer('/health/ready');
     const { ended } = spawnSmoke([proxy.url]);
     await lost.struck;
@@ -130,8 +137,7 @@ describe('The smoke test', () => {
     expect(limited.errors).toMatch(/^FAILED {2}push .* 429 rate_limited: /);
     expect(await count('users')).toBe(0);
 
-    proxy = await FaultyProxy.start(rind.url);
-    proxy.server.on('upgrade', (_request, socket) => socket.destroy());
+    proxy = await startProxy();
     const withoutSockets = await smoke([proxy.url]);
     expect(withoutSockets).toMatchObject({
       code: 1,
@@ -153,7 +159,7 @@ describe('The smoke test', () => {
 
   test('waits for its turn where a rate limit refuses to delete the user', async () => {
     rind = await TestApp.start({ env: { RATE_LIMIT_AUTH_PER_MINUTE: '10' } });
-    proxy = await FaultyProxy.start(rind.url);
+    proxy = await startProxy();
     const held = proxy.holdRequest('/users/me');
     const { ended } = spawnSmoke([proxy.url]);
     await held.struck;
