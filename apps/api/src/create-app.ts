@@ -24,6 +24,8 @@ import { InstanceLink } from './platform/realtime/instance-link.js';
 import { SocketEngine } from './platform/realtime/socket-engine.js';
 import { SocketServerAdapter } from './platform/realtime/socket-server-adapter.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
+import { runInRequest } from './platform/logging/request-context.js';
+import { parseTraceParent } from './platform/logging/trace-parent.js';
 import { Shutdown } from './platform/shutdown/shutdown.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
@@ -119,6 +121,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   readJson(fastify);
   readForms(fastify);
   fastify.decorateRequest('principal', null);
+  keepContext(fastify);
   fastify.addHook('onRequest', async (request, reply) => {
     const isWatching = WATCHED_ROUTES.test(request.routeOptions.url ?? '');
     // Monitors ask past the proxy, and nobody else is meant to.
@@ -148,6 +151,18 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
   });
+}
+
+/** Every line in the log that a request causes says so. What reads its body would else forget which one it is. */
+function keepContext(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const traceParent = parseTraceParent(request.headers['traceparent']);
+    request.logContext = { requestId: request.id, ...traceParent };
+    runInRequest(request.logContext, done);
+  });
+  fastify.addHook('preValidation', (request, _reply, done) =>
+    runInRequest(request.logContext, done),
+  );
 }
 
 /** Jobs end while requests are still taken; what both of them need is closed after them. */

@@ -2,11 +2,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Counter } from 'prom-client';
+import type { RequestContext } from '../logging/request-context.js';
 import { Metrics } from '../metrics/metrics.js';
 import { plainAddress } from './client-address.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
+    logContext: RequestContext;
     /** What its line in the log says beyond what is known of every request; read when the answer is out. */
     logged?: Readonly<Record<string, unknown>> & { readonly problem?: ErrorCode };
   }

@@ -1,6 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { type DestinationStream, type Logger, type Level, pino } from 'pino';
 import type { Config } from '../config/config.js';
+import { currentRequest } from './request-context.js';
 
 /** Names under which a secret might reach a log line by mistake. */
 const secretNames = [
@@ -18,7 +19,7 @@ const secretNames = [
   'token',
 ];
 
-/** Where Nest tells at every start how it put the application together. */
+/** Where Nest tells at every start how it put the application together: of use to nobody but itself. */
 const wiring = new Set(['InstanceLoader', 'RouterExplorer', 'RoutesResolver']);
 
 /** Nest's logger as JSON lines by pino: `logger.warn({ userId }, 'What happened')`, or just text. */
@@ -36,6 +37,7 @@ export class JsonLogger implements LoggerService {
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (label) => ({ level: label }) },
         base: null,
+        mixin: () => ({ ...currentRequest() }),
       },
       destination,
     );
@@ -43,7 +45,7 @@ export class JsonLogger implements LoggerService {
 
   log(message: unknown, ...parameters: unknown[]): void {
     const isWiring = wiring.has(String(parameters.at(-1)));
-    this.write(isWiring ? 'debug' : 'info', message, parameters);
+    this.write(isWiring ? 'trace' : 'info', message, parameters);
   }
 
   error(message: unknown, ...parameters: unknown[]): void {
