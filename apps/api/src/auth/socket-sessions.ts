@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../platform/clock/clock.js';
+import { isDatabaseUnavailable, reasonOf } from '../platform/database/database-errors.js';
 import { Notices } from '../platform/database/notices.js';
 import { Realtime } from '../platform/realtime/realtime.js';
 import { PRINCIPAL_CHANNEL } from './principal-cache.js';
@@ -53,7 +54,9 @@ export class SocketSessions {
         const active = new Set(await this.sessions.findActive(ids));
         this.realtime.endSessions(ids.filter((id) => !active.has(id)));
       } catch (error) {
-        this.logger.warn({ err: error }, 'The sessions of sockets could not be looked up');
+        // Of an outage the listening connection tells, once.
+        if (isDatabaseUnavailable(error)) this.logger.verbose(`Asking again: ${reasonOf(error)}`);
+        else this.logger.warn({ err: error }, 'The sessions of sockets could not be looked up');
         this.clock.setTimeout(() => this.doubt(ids), RETRY_MS);
         break;
       }

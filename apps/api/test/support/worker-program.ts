@@ -1,6 +1,8 @@
 // A process that does jobs and nothing else, and tells a test what it does: see WorkerProcess.
 import { loadConfig } from '../../dist/platform/config/config.js';
 import { Database } from '../../dist/platform/database/database.js';
+import { DatabaseMetrics } from '../../dist/platform/database/database-metrics.js';
+import { SlowQueries } from '../../dist/platform/database/slow-queries.js';
 import { JobMetrics } from '../../dist/platform/jobs/job-metrics.js';
 import { JobQueue } from '../../dist/platform/jobs/job-queue.js';
 import { JobsTiming, JobWorker } from '../../dist/platform/jobs/job-worker.js';
@@ -23,8 +25,14 @@ jobs.handle(effect, async ({ n }) => {
   );
 });
 
-const metrics = new JobMetrics(new Metrics(config), new JobQueue(database, jobs));
-const worker = new JobWorker(config, jobs, Object.assign(new JobsTiming(), QUICK), metrics);
+const metrics = new Metrics(config);
+const worker = new JobWorker(
+  config,
+  jobs,
+  Object.assign(new JobsTiming(), QUICK),
+  new JobMetrics(metrics, new JobQueue(database, jobs)),
+  new DatabaseMetrics(metrics, new SlowQueries(config)),
+);
 worker.onApplicationBootstrap();
 process.once('disconnect', () => {
   void worker.stop().then(() => database.onApplicationShutdown());

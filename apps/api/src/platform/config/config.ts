@@ -126,7 +126,7 @@ const Environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   WORKER: z.enum(['inline', 'only', 'off']).default('inline'),
   MIGRATE: z.enum(['on', 'off']).default('on'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).optional(),
   IMAGE_COMMIT: z.string().optional(),
   DATABASE_URL: z.url({
     protocol: /^postgres(ql)?$/,
@@ -136,6 +136,7 @@ const Environment = z.object({
   DATABASE_POOL_SIZE: z.coerce.number().int().min(2).max(500).default(10),
   DATABASE_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(600).default(30),
   DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
+  SLOW_QUERY_MS: z.coerce.number().int().min(0).max(600_000).default(500),
   JWT_SECRET: Secret.default(DEVELOPMENT_JWT_SECRET),
   JWT_SECRET_PREVIOUS: List.default([]),
   ENCRYPTION_KEY: Secret.default(DEVELOPMENT_ENCRYPTION_KEY),
@@ -197,6 +198,9 @@ const Environment = z.object({
   REALTIME_PAYLOAD_LIMIT_KB: z.coerce.number().int().min(8).max(1024).default(16),
   REALTIME_BUFFER_LIMIT_KB: z.coerce.number().int().min(16).max(65_536).default(256),
 });
+
+/** What a developer looks for stands in finer lines than what an operator keeps. */
+const defaultLogLevels = { development: 'debug', test: 'warn', production: 'info' } as const;
 
 type EnvironmentName = keyof z.infer<typeof Environment>;
 
@@ -394,7 +398,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     worker: env.WORKER,
     /** Whether the process migrates the database before it listens. */
     migrates: env.MIGRATE === 'on',
-    logLevel: env.LOG_LEVEL,
+    logLevel: env.LOG_LEVEL ?? defaultLogLevels[env.NODE_ENV],
     commit: env.IMAGE_COMMIT?.slice(0, 7) ?? null,
     docsEnabled: env.DOCS_ENABLED ?? env.NODE_ENV !== 'production',
     /** Null: there are no metrics to be had. */
@@ -409,6 +413,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       /** Of one statement, and of one transaction; large pulls have their own. */
       timeoutMs: env.DATABASE_TIMEOUT_SECONDS * 1000,
       preparedStatements: env.DATABASE_PREPARED_STATEMENTS === 'on',
+      /** Statements that take longer are logged. */
+      slowQueryMs: env.SLOW_QUERY_MS === 0 ? Infinity : env.SLOW_QUERY_MS,
     },
     auth: {
       /** Of argon2id. */

@@ -92,6 +92,13 @@ const connectionMessages = [
   'Client has encountered a connection error',
 ];
 
+/** What a line in the log says of a lost connection: without a stack, which tells nothing of it. */
+export function reasonOf(error: unknown): string {
+  if (!isError(error)) return String(error);
+  // A host with several addresses has an error for each, and a message for none.
+  return error.message || ('code' in error ? String(error.code) : error.name);
+}
+
 /** Whether the database could not be reached, refused the connection, or could not serialise the work in time. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!isError(error)) return false;

@@ -1,11 +1,13 @@
 import { Global, Module } from '@nestjs/common';
 import { DatabaseProbe } from './database-probe.js';
 import { Database } from './database.js';
+import { DatabaseMetrics } from './database-metrics.js';
 import { Notices, NoticesTiming } from './notices.js';
+import { SlowQueries } from './slow-queries.js';
 
 @Global()
 @Module({
-  providers: [Database, DatabaseProbe, Notices, NoticesTiming],
-  exports: [Database, DatabaseProbe, Notices],
+  providers: [Database, DatabaseMetrics, DatabaseProbe, Notices, NoticesTiming, SlowQueries],
+  exports: [Database, DatabaseMetrics, DatabaseProbe, Notices],
 })
 export class DatabaseModule {}

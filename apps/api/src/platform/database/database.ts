@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import {
   Pool,
@@ -16,7 +16,8 @@ import {
 import { to as copyTo } from 'pg-copy-streams';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
-import { isRetryable } from './database-errors.js';
+import { isDatabaseUnavailable, isRetryable, reasonOf } from './database-errors.js';
+import { DatabaseMetrics } from './database-metrics.js';
 import { PrismaClient, type Prisma } from './generated/client.js';
 import {
   PipelinedTransaction,
@@ -122,7 +123,8 @@ export class Database implements OnApplicationShutdown {
   private readonly begin: string;
   private readonly current = new AsyncLocalStorage<CurrentTransaction>();
 
-  constructor(@InjectConfig() { database }: Config) {
+  /** Tools that do one thing and end are not measured. */
+  constructor(@InjectConfig() { database }: Config, @Optional() metrics?: DatabaseMetrics) {
     const { url, poolSize, snapshotPoolSize, preparedStatements, timeoutMs } = database;
     this.preparedStatements = preparedStatements;
     this.timeoutMs = timeoutMs;
@@ -139,6 +141,8 @@ export class Database implements OnApplicationShutdown {
     }
     // Without a time-out of its own: it would strike a COPY that is read for longer.
     this.snapshotPool = this.createPool(url, { max: snapshotPoolSize });
+    metrics?.watch('main', this.pool);
+    metrics?.watch('snapshots', this.snapshotPool);
     this.client = new PrismaClient({
       adapter: new PrismaPg(
         this.pool,
@@ -263,9 +267,11 @@ export class Database implements OnApplicationShutdown {
       },
     });
     // An idle connection that the server closes must not end the process.
-    pool.on('error', (error) =>
-      this.logger.warn({ err: error }, 'An idle database connection was lost'),
-    );
+    pool.on('error', (error) => {
+      // Of an outage the listening connection tells, once.
+      if (isDatabaseUnavailable(error)) this.logger.debug(`Lost while idle: ${reasonOf(error)}`);
+      else this.logger.warn({ err: error }, 'An idle database connection was lost');
+    });
     // While a connection is lent out the pool does not listen, and an unheard error ends the process.
     // Whoever uses it learns of the loss from the query that fails.
     pool.on('connect', (connection) => connection.on('error', () => undefined));

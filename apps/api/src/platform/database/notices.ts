@@ -11,6 +11,8 @@ import {
 import { Client } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { reasonOf } from './database-errors.js';
+import { OutageLog } from './outage-log.js';
 
 const PROOF_CHANNEL = 'rind_proof';
 
@@ -41,7 +43,7 @@ export class Notices
   extends EventEmitter<NoticesEvents>
   implements OnApplicationBootstrap, OnModuleDestroy
 {
-  private readonly logger = new Logger(Notices.name);
+  private readonly outage = new OutageLog(new Logger(Notices.name));
   private readonly proofPayload = randomUUID();
   private readonly channels = new Set<string>();
   private readonly url: string;
@@ -94,7 +96,7 @@ export class Notices
     });
     this.client = client;
     this.socket = socket;
-    client.on('error', (error) => this.lose(client, error.message));
+    client.on('error', (error) => this.lose(client, reasonOf(error)));
     client.on('end', () => this.lose(client, 'The listening connection ended'));
     client.on('notification', ({ channel, payload = '' }) =>
       this.receive(client, channel, payload),
@@ -107,7 +109,7 @@ export class Notices
       this.aliveAt = performance.now();
       await this.keepProving(client);
     } catch (error) {
-      this.lose(client, error instanceof Error ? error.message : String(error));
+      this.lose(client, reasonOf(error));
     }
   }
 
@@ -136,6 +138,7 @@ export class Notices
     this.aliveAt = performance.now();
     if (this.isProven) return;
     this.isProven = true;
+    this.outage.back();
     this.emit('live');
   }
 
@@ -144,7 +147,7 @@ export class Notices
     this.disconnect();
     clearTimeout(this.timer);
     this.emit('gap');
-    this.logger.warn({ reason }, 'Listening for notices was interrupted');
+    this.outage.lost(reason);
     this.timer = setTimeout(() => void this.connect(), this.timing.reconnectDelayMs);
     this.timer.unref();
   }

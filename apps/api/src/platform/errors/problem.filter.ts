@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { errorCodes, type ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { isDatabaseUnavailable } from '../database/database-errors.js';
+import { isDatabaseUnavailable, reasonOf } from '../database/database-errors.js';
 import { DomainError } from './domain.error.js';
 import { sendProblem } from './send-problem.js';
 
@@ -34,13 +34,17 @@ export class ProblemFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const refusal = toDomainError(error, request);
-    if (errorCodes[refusal.code].status >= 500 && !(error instanceof DomainError)) {
-      this.logger.error(
-        { err: error, requestId: request.id, code: refusal.code },
-        'Request failed',
-      );
-    }
+    if (errorCodes[refusal.code].status >= 500 && !(error instanceof DomainError))
+      this.tell(error, refusal, request);
     sendProblem(refusal, request, http.getResponse<FastifyReply>());
+  }
+
+  private tell(error: unknown, { code }: DomainError, { id: requestId }: FastifyRequest): void {
+    // Where a connection was lost is of no interest, and in an outage all requests would tell.
+    if (isDatabaseUnavailable(error)) {
+      const reason = reasonOf(error);
+      this.logger.warn({ reason, requestId, code }, 'Request failed');
+    } else this.logger.error({ err: error, requestId, code }, 'Request failed');
   }
 }
 

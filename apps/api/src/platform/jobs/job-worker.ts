@@ -12,6 +12,8 @@ import {
 import { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { isDatabaseUnavailable } from '../database/database-errors.js';
+import { DatabaseMetrics } from '../database/database-metrics.js';
 import { JobFailure } from './job-failure.js';
 import { JobMetrics } from './job-metrics.js';
 import { type HandledJob, Jobs } from './jobs.js';
@@ -58,6 +60,7 @@ export class JobWorker implements OnApplicationBootstrap {
     private readonly jobs: Jobs,
     private readonly timing: JobsTiming,
     private readonly metrics: JobMetrics,
+    databaseMetrics: DatabaseMetrics,
   ) {
     this.isWanted = config.worker !== 'off';
     this.pool = new Pool({
@@ -71,6 +74,7 @@ export class JobWorker implements OnApplicationBootstrap {
       keepAlive: true,
       application_name: 'rind-jobs',
     });
+    databaseMetrics.watch('jobs', this.pool);
     // An error that nobody hears ends the process; the query that fails tells of it.
     this.pool.on('error', () => undefined);
     this.pool.on('connect', (connection) => connection.on('error', () => undefined));
@@ -111,7 +115,9 @@ export class JobWorker implements OnApplicationBootstrap {
         if (this.closing.signal.aborted) await this.stopRunner();
         await this.beatWhileRunning({ runner, id });
       } catch (error) {
-        this.logger.warn({ err: error }, 'Jobs are not being done: starting again');
+        // Of an outage the listening connection tells, once.
+        if (isDatabaseUnavailable(error)) this.logger.verbose('No jobs without the database');
+        else this.logger.warn({ err: error }, 'Jobs are not being done: starting again');
       }
       await delay(RESTART_DELAY_MS, undefined, { signal: this.closing.signal }).catch(
         () => undefined,

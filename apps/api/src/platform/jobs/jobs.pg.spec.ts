@@ -12,6 +12,8 @@ import {
 } from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
+import { DatabaseMetrics } from '../database/database-metrics.js';
+import { SlowQueries } from '../database/slow-queries.js';
 import { Metrics } from '../metrics/metrics.js';
 import { JobFailure } from './job-failure.js';
 import { JobMetrics } from './job-metrics.js';
@@ -41,7 +43,8 @@ class Process {
     const config = loadConfig({ ...databaseEnvironment(testDatabase), ...env });
     this.metrics = new Metrics(config);
     const counts = new JobMetrics(this.metrics, new JobQueue(database, this.jobs));
-    this.worker = new JobWorker(config, this.jobs, new JobsTiming(), counts);
+    const pools = new DatabaseMetrics(this.metrics, new SlowQueries(config));
+    this.worker = new JobWorker(config, this.jobs, new JobsTiming(), counts, pools);
   }
 
   start(): void {

@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { version } from '../version.js';
 
 interface CounterOptions<Label extends string> {
   readonly name: string;
@@ -40,6 +41,12 @@ export class Metrics implements OnApplicationShutdown {
   constructor(@InjectConfig() config: Config) {
     // Observing the event loop is for naught where nobody may ask.
     if (config.metricsToken !== null) collectDefaultMetrics({ register: this.registry });
+    this.gauge({
+      name: 'rind_build_info',
+      help: 'Always 1: version and commit of this process are its labels',
+      labelNames: ['version', 'commit'],
+      read: () => [{ labels: { version, commit: config.commit ?? 'unknown' }, value: 1 }],
+    });
   }
 
   /** Of `write()`. */

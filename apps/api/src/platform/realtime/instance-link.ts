@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../database/database.js';
+import { isDatabaseUnavailable, reasonOf } from '../database/database-errors.js';
 import { Notices } from '../database/notices.js';
 
 const CHANNEL = 'rind_realtime';
@@ -54,7 +55,8 @@ export class InstanceLink extends EventEmitter<{ message: [unknown] }> {
       try {
         await this.database.query({ text: NOTIFY, values: [CHANNEL, parts] });
       } catch (error) {
-        this.logger.warn({ err: error }, 'Messages to other instances were lost');
+        const cause = isDatabaseUnavailable(error) ? { reason: reasonOf(error) } : { err: error };
+        this.logger.warn(cause, 'Messages to other instances were lost');
       }
     }
     this.isSending = false;
