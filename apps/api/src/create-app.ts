@@ -18,6 +18,10 @@ import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
 import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
+import { RequestMetrics } from './platform/http/request-metrics.js';
+import { countSentBytes } from './platform/http/sent-bytes.js';
+import { hasLeft } from './platform/http/status.js';
+import { isWatchedRoute } from './platform/http/watched-routes.js';
 import { JobWorker } from './platform/jobs/job-worker.js';
 import { METRICS_PATH } from './platform/metrics/metrics-path.js';
 import { InstanceLink } from './platform/realtime/instance-link.js';
@@ -29,8 +33,6 @@ import { parseTraceParent } from './platform/logging/trace-parent.js';
 import { Shutdown } from './platform/shutdown/shutdown.js';
 
 const PUSH_ROUTE = `/${GLOBAL_PREFIX}/sync/push`;
-/** What a process that does nothing but jobs answers, so that it can be watched. */
-const WATCHED_ROUTES = new RegExp(`^/(${GLOBAL_PREFIX}/health(/.+)?|${METRICS_PATH})$`);
 const UNSUBSCRIBE_ROUTE = `/${GLOBAL_PREFIX}/notifications/unsubscribe`;
 /** Where Apple posts a form, and where mail programs do (RFC 8058). */
 const FORM_ROUTES = {
@@ -111,6 +113,7 @@ function createAdapter({ http }: Config): FastifyAdapter {
 function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config): void {
   const fastify = app.getHttpAdapter().getInstance();
   const requestLog = app.get(RequestLog);
+  const requestMetrics = app.get(RequestMetrics);
   const proxyWatch = app.get(ProxyWatch);
   const principals = app.get(PrincipalsService);
   const largeBodies = app.get(LargeBodies);
@@ -123,7 +126,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   fastify.decorateRequest('principal', null);
   keepContext(fastify);
   fastify.addHook('onRequest', async (request, reply) => {
-    const isWatching = WATCHED_ROUTES.test(request.routeOptions.url ?? '');
+    const isWatching = isWatchedRoute(request.routeOptions.url);
     // Monitors ask past the proxy, and nobody else is meant to.
     if (!isWatching) proxyWatch.observe(request);
     reply.header('x-request-id', request.id);
@@ -132,14 +135,24 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
     if (worker === 'only' && !isWatching) throw new DomainError('not_found');
     crossOriginRequests.check(request);
   });
-  fastify.addHook('onSend', async (_request, reply) => {
+  fastify.addHook('onSend', async (request, reply, payload) => {
+    request.answeredAfterMs = reply.elapsedTime;
+    countSentBytes(request, reply, payload);
     // What comes next on this connection could meet a process that has ended.
     if (shutdown.hasBegun) reply.header('connection', 'close');
   });
+  const note = (request: FastifyRequest, reply: FastifyReply) => {
+    requestMetrics.count(request, reply);
+    requestLog.write(request, reply);
+  };
+  fastify.addHook('onRequest', async (request, reply) => {
+    // For Fastify such an answer never ends.
+    reply.raw.once('close', () => {
+      if (hasLeft(reply)) note(request, reply);
+    });
+  });
   fastify.addHook('onResponse', async (request, reply) => {
-    // Scrapes come every few seconds; those that are refused are worth a line.
-    const isScrape = request.routeOptions.url === `/${METRICS_PATH}` && reply.statusCode === 200;
-    if (!isScrape) requestLog.write(request, reply);
+    note(request, reply);
     // A principal that was cached, and whose session turned out to have ended.
     if (reply.statusCode === 401 && request.principal) principals.forget(request.principal);
   });
@@ -194,8 +207,9 @@ function readForms(fastify: FastifyInstance): void {
     fastify.addContentTypeParser(
       type,
       { parseAs: 'string' },
-      async ({ routeOptions }: FastifyRequest, body: string) => {
-        const isExpected = routes.some((route) => route === routeOptions.url);
+      async (request: FastifyRequest, body: string) => {
+        request.receivedBytes = Buffer.byteLength(body);
+        const isExpected = routes.some((route) => route === request.routeOptions.url);
         if (!isExpected) throw new DomainError('unsupported_media_type');
         return body;
       },
@@ -216,6 +230,7 @@ function readJson(fastify: FastifyInstance): void {
     'application/json',
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
+      request.receivedBytes = body.length;
       // Some clients declare JSON on requests that have no body, such as a logout.
       if (body.length === 0) return undefined;
       const text = (await unpack(body, request)).toString();

@@ -6,7 +6,9 @@ import { Metrics } from '../platform/metrics/metrics.js';
  * What became of a genuine refresh token: a new one came, or, since the answer before may have been
  * lost, the same one again; or it was too old, and the session ended.
  */
-type RefreshOutcome = 'rotated' | 'repeated' | 'reused';
+type RefreshOutcome = (typeof outcomes)[number];
+
+const outcomes = ['rotated', 'repeated', 'reused'] as const;
 
 @Injectable()
 export class RefreshMetrics {
@@ -18,6 +20,8 @@ export class RefreshMetrics {
       help: 'Refreshes with a genuine token',
       labelNames: ['outcome'],
     });
+    // Prometheus sees no rise in what begins with its first event.
+    for (const outcome of outcomes) this.refreshes.inc({ outcome }, 0);
   }
 
   count(outcome: RefreshOutcome): void {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { Counter } from 'prom-client';
+import type { Counter, Histogram } from 'prom-client';
+import { Clock } from '../platform/clock/clock.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
 import type { PullReport } from './pull-report.js';
@@ -9,18 +10,27 @@ import type { PushWarnings } from './push-warnings.js';
 /** Why a large pull got no answer. */
 export type LargePullRefusal = 'user_busy' | 'connections_busy' | 'spool_full';
 
+/** From a device that a wake-up has reached to one that lay in a drawer. */
+const LAG_SECONDS = [0.1, 0.5, 1, 5, 30, 60, 300, 3600, 86_400, 604_800];
+
 /** What operators may want to know of syncs. */
 @Injectable()
 export class SyncMetrics {
   private readonly pulls: Counter<'kind'>;
   private readonly pushes: Counter<'outcome'>;
   private readonly rows: Counter<'direction'>;
+  private readonly lag: Histogram;
+  private readonly reverted: Counter;
+  private readonly rejected: Counter;
   private readonly repairs: Counter<'code'>;
   private readonly conflicts: Counter;
   private readonly cursorsAhead: Counter;
   private readonly largePullsRefused: Counter<'reason'>;
 
-  constructor(metrics: Metrics) {
+  constructor(
+    metrics: Metrics,
+    private readonly clock: Clock,
+  ) {
     this.pulls = metrics.counter({
       name: 'rind_sync_pulls_total',
       help: 'Pulls whose answer was complete, by what was asked for',
@@ -35,6 +45,19 @@ export class SyncMetrics {
       name: 'rind_sync_rows_total',
       help: 'Records and deletions that were pulled, and those that pushes wrote',
       labelNames: ['direction'],
+    });
+    this.lag = metrics.histogram({
+      name: 'rind_sync_lag_seconds',
+      help: 'For how long the newest change had waited when a device pulled it',
+      buckets: LAG_SECONDS,
+    });
+    this.reverted = metrics.counter({
+      name: 'rind_sync_rows_reverted_total',
+      help: 'Records of pushes that the client may not write, and that the next pull restores',
+    });
+    this.rejected = metrics.counter({
+      name: 'rind_sync_rows_rejected_total',
+      help: 'Records of pushes that were left out, and that stay on their device',
     });
     this.repairs = metrics.counter({
       name: 'rind_sync_repairs_total',
@@ -57,17 +80,24 @@ export class SyncMetrics {
   }
 
   /** Of a finished report. */
-  countPull({ kind, updated, deleted }: PullReport): void {
+  countPull({ kind, timestamp, updated, deleted }: PullReport): void {
+    const rows = (updated ?? 0) + (deleted ?? 0);
     this.pulls.inc({ kind });
-    this.rows.inc({ direction: 'pulled' }, (updated ?? 0) + (deleted ?? 0));
+    this.rows.inc({ direction: 'pulled' }, rows);
+    // The clock's version is the time of the newest change. What is pulled whole has not waited.
+    if (kind === 'incremental' && rows > 0 && timestamp !== null)
+      this.lag.observe(Math.max(0, this.clock.now() - timestamp) / 1000);
   }
 
   /** Runs it, and counts how it ended. */
   async countPush(push: () => Promise<AppliedPush>): Promise<AppliedPush> {
     try {
       const applied = await push();
+      const { written, deleted, reverted, rejected } = applied.report;
       this.pushes.inc({ outcome: 'applied' });
-      this.rows.inc({ direction: 'pushed' }, applied.report.written + applied.report.deleted);
+      this.rows.inc({ direction: 'pushed' }, written + deleted);
+      this.reverted.inc(reverted);
+      this.rejected.inc(rejected);
       return applied;
     } catch (error) {
       this.pushes.inc({ outcome: error instanceof DomainError ? error.code : 'failed' });

@@ -27,10 +27,10 @@ describe('metrics', () => {
   async function read(instance = rind): Promise<Map<string, number>> {
     const text = await (await get(`Bearer ${METRICS_TOKEN}`, instance)).text();
     return new Map(
-      Array.from(text.matchAll(/^rind_(\S+) (\d+)$/gm), ([, name, value]) => [
-        name!,
-        Number(value),
-      ]),
+      Array.from(
+        text.matchAll(/^rind_(?!\S+_(?:bucket|count|sum))(\S+) (\d+)$/gm),
+        ([, name, value]) => [name!, Number(value)],
+      ),
     );
   }
 

@@ -3,10 +3,11 @@ import { ProxyWatch } from './proxy-watch.js';
 import { RateLimits } from './rate-limits/rate-limits.js';
 import { RateLimitsPurge } from './rate-limits/rate-limits-purge.js';
 import { RequestLog } from './request-log.js';
+import { RequestMetrics } from './request-metrics.js';
 
 @Global()
 @Module({
-  providers: [ProxyWatch, RateLimits, RateLimitsPurge, RequestLog],
-  exports: [ProxyWatch, RateLimits, RequestLog],
+  providers: [ProxyWatch, RateLimits, RateLimitsPurge, RequestLog, RequestMetrics],
+  exports: [ProxyWatch, RateLimits, RequestLog, RequestMetrics],
 })
 export class HttpModule {}

@@ -1,10 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Counter } from 'prom-client';
 import type { RequestContext } from '../logging/request-context.js';
-import { Metrics } from '../metrics/metrics.js';
 import { plainAddress } from './client-address.js';
+import { statusOf } from './status.js';
+import { isWatchedRoute } from './watched-routes.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,32 +14,30 @@ declare module 'fastify' {
   }
 }
 
-/** One line for each answered request, and a count of those that were refused. The query is left out: what it carries may be secret. */
+/** One line for each answered request. The query is left out: what it carries may be secret. */
 @Injectable()
 export class RequestLog {
   private readonly logger = new Logger('Requests');
-  private readonly problems: Counter<'code'>;
+  private written = 0;
 
-  constructor(metrics: Metrics) {
-    this.problems = metrics.counter({
-      name: 'rind_problems_total',
-      help: 'Requests that were answered with a problem, by its code',
-      labelNames: ['code'],
-    });
+  /** How many requests were answered. */
+  get count(): number {
+    return this.written;
   }
 
   write(request: FastifyRequest, reply: FastifyReply): void {
-    const code = request.logged?.problem;
-    if (code) this.problems.inc({ code });
-    this.logger.log(
+    this.written += 1;
+    const route = request.routeOptions.url;
+    const isGoodPoll = reply.statusCode === 200 && isWatchedRoute(route);
+    this.logger[isGoodPoll ? 'debug' : 'log'](
       {
         requestId: request.id,
         method: request.method,
-        route: request.routeOptions.url ?? null,
+        route: route ?? null,
         path: request.url.split('?', 1)[0],
-        status: reply.statusCode,
+        status: statusOf(reply),
         durationMs: Math.round(reply.elapsedTime * 10) / 10,
-        bytes: Number(reply.getHeader('content-length') ?? 0),
+        bytes: request.sentBytes ?? 0,
         ip: plainAddress(request.ip),
         userId: request.principal?.userId ?? null,
         ...request.logged,

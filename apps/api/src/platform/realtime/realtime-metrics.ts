@@ -1,23 +1,42 @@
 import { Injectable } from '@nestjs/common';
-import type { ErrorCode } from '@rind/contracts';
-import type { Counter } from 'prom-client';
+import type { ErrorCode, ServerPayload } from '@rind/contracts';
+import type { Counter, Histogram } from 'prom-client';
+import { Clock } from '../clock/clock.js';
 import { Metrics } from '../metrics/metrics.js';
 import { Connections } from './connections.js';
 
 /** Why a socket was closed that nobody asked to be closed. */
 type Drop = 'payload_too_large' | 'slow_consumer' | 'too_many_packets';
 
+/** Around the 100 ms that a change may take to reach the sockets of a user's other devices. */
+const LATENCY_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+
 /** What operators may want to know of sockets. */
 @Injectable()
 export class RealtimeMetrics {
+  private readonly accepted: Counter;
+  private readonly latency: Histogram;
   private readonly refused: Counter<'code'>;
   private readonly events: Counter<'event'>;
   private readonly dropped: Counter<'reason'>;
 
-  constructor(metrics: Metrics, connections: Connections) {
+  constructor(
+    metrics: Metrics,
+    connections: Connections,
+    private readonly clock: Clock,
+  ) {
     metrics.gauges({
       gauges: { rind_realtime_sockets: 'Sockets of signed-in users that are open now' },
       read: async () => ({ rind_realtime_sockets: connections.size }),
+    });
+    this.accepted = metrics.counter({
+      name: 'rind_realtime_handshakes_accepted_total',
+      help: 'Sockets that were let in',
+    });
+    this.latency = metrics.histogram({
+      name: 'rind_realtime_latency_seconds',
+      help: 'From the version of a change, by the clock of the database, until it was told to a socket here',
+      buckets: LATENCY_SECONDS,
     });
     this.refused = metrics.counter({
       name: 'rind_realtime_handshakes_refused_total',
@@ -40,8 +59,17 @@ export class RealtimeMetrics {
     this.refused.inc({ code });
   }
 
-  countEvent(event: string): void {
+  countAcceptedHandshake(): void {
+    this.accepted.inc();
+  }
+
+  /** Of the latest change that it tells of: earlier ones were folded into it. */
+  countEvent(event: string, payload: unknown): void {
     this.events.inc({ event });
+    if (event !== 'sync:changed') return;
+    const { timestamp } = payload as ServerPayload<'sync:changed'>;
+    // A version may be ahead of the clock, which may have been set back.
+    this.latency.observe(Math.max(0, this.clock.now() - timestamp) / 1000);
   }
 
   countDropped(reason: Drop): void {

@@ -46,7 +46,10 @@ export class RealtimeGateway
     if (!connection) return;
     // One connection serves one socket: nobody stays on it unseen.
     socket.once('disconnect', () => socket.conn.close());
-    socket.onAnyOutgoing((event: string) => this.metrics.countEvent(event));
+    this.metrics.countAcceptedHandshake();
+    socket.onAnyOutgoing((event: string, payload: unknown) =>
+      this.metrics.countEvent(event, payload),
+    );
     socket.use((packet) => void this.events.answer(connection, packet));
     connection.endIfOver();
   }
@@ -81,6 +84,11 @@ export class RealtimeGateway
     await socket.join([roomOfUser(connection.userId), roomOfSession(connection.sessionId)]);
     // What ended before it was added was announced when nobody here listened for it.
     await authenticator.identify(token);
+    const { id: requestId, ip } = handshake;
+    this.logger.log(
+      { requestId, ip, userId: connection.userId, sessionId: connection.sessionId },
+      'Socket connected',
+    );
   }
 }
 
