@@ -6,6 +6,7 @@ import { listenEverywhere } from './listen.js';
 import { type Config, ConfigError, loadConfig } from './platform/config/config.js';
 import { refuseUnexpectedPooler } from './platform/database/pooler-check.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
+import { logStart } from './platform/logging/log-start.js';
 import { stopOnSignals } from './stop-on-signals.js';
 
 try {
@@ -15,6 +16,7 @@ try {
   const app = await createApp(config);
   stopOnSignals(app, config);
   await listenEverywhere(app, config.port);
+  logStart(config);
   for (const sentence of config.warnings) new Logger('Config').warn(sentence);
 } catch (error) {
   // Before the logger exists, or when it is what failed: plain text for whoever starts it.

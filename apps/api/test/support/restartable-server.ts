@@ -29,7 +29,15 @@ export class RestartableServer {
   async restart(how: Interruption): Promise<void> {
     if (how === 'crash') await this.crash();
     // Takes note of a server that has ended; else stops it in the way of `pg_ctl stop -m fast`.
+    await this.goAway();
+    await this.comeBack();
+  }
+
+  async goAway(): Promise<void> {
     await this.server.stop();
+  }
+
+  async comeBack(): Promise<void> {
     this.server = await startEmbeddedPostgres({ dataDir: this.dataDir });
   }
 

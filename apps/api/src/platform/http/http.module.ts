@@ -1,4 +1,5 @@
 import { Global, Module } from '@nestjs/common';
+import { DrainLog } from './drain-log.js';
 import { ProxyWatch } from './proxy-watch.js';
 import { RateLimits } from './rate-limits/rate-limits.js';
 import { RateLimitsPurge } from './rate-limits/rate-limits-purge.js';
@@ -7,7 +8,7 @@ import { RequestMetrics } from './request-metrics.js';
 
 @Global()
 @Module({
-  providers: [ProxyWatch, RateLimits, RateLimitsPurge, RequestLog, RequestMetrics],
+  providers: [DrainLog, ProxyWatch, RateLimits, RateLimitsPurge, RequestLog, RequestMetrics],
   exports: [ProxyWatch, RateLimits, RequestLog, RequestMetrics],
 })
 export class HttpModule {}
