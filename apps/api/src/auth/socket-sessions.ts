@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { Clock } from '../platform/clock/clock.js';
 import { isDatabaseUnavailable, reasonOf } from '../platform/database/database-errors.js';
 import { Notices } from '../platform/database/notices.js';
@@ -14,10 +14,11 @@ const RETRY_MS = 1_000;
  * announcements come on; then they are looked up, all of them at once.
  */
 @Injectable()
-export class SocketSessions {
+export class SocketSessions implements OnModuleDestroy {
   private readonly logger = new Logger(SocketSessions.name);
   private readonly doubtful = new Set<string>();
   private isChecking = false;
+  private isClosed = false;
 
   constructor(
     notices: Notices,
@@ -34,6 +35,11 @@ export class SocketSessions {
     notices.on('live', () => this.doubt(realtime.sessionIds()));
   }
 
+  /** All sockets are closed, and soon there is nobody to ask. */
+  onModuleDestroy(): void {
+    this.isClosed = true;
+  }
+
   private concernedBy(payload: string): readonly string[] {
     const [kind, id = ''] = payload.split(':');
     if (kind === 'user') return this.realtime.sessionIds(id);
@@ -42,7 +48,7 @@ export class SocketSessions {
 
   private doubt(sessionIds: readonly string[]): void {
     for (const id of sessionIds) this.doubtful.add(id);
-    if (!this.isChecking) void this.check();
+    if (!this.isChecking && !this.isClosed) void this.check();
   }
 
   private async check(): Promise<void> {
@@ -54,6 +60,7 @@ export class SocketSessions {
         const active = new Set(await this.sessions.findActive(ids));
         this.realtime.endSessions(ids.filter((id) => !active.has(id)));
       } catch (error) {
+        if (this.isClosed) break;
         // Of an outage the listening connection tells, once.
         if (isDatabaseUnavailable(error)) this.logger.verbose(`Asking again: ${reasonOf(error)}`);
         else this.logger.warn({ err: error }, 'The sessions of sockets could not be looked up');

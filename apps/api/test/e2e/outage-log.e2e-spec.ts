@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AuthResult } from '@rind/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
 import { ApiProcess } from '../support/api-process.js';
+import { untilJobsDone } from '../support/jobs.js';
 import type { LogLine } from '../support/log-recorder.js';
 import { RealtimeClient } from '../support/realtime-client.js';
 import { RestartableServer } from '../support/restartable-server.js';
@@ -64,8 +66,11 @@ describe('the log of a process', () => {
       password: 'correct horse',
       displayName: 'N',
     };
+    const sql = new pg.Pool({ connectionString: server.url });
     const { body: account } = await api.request<AuthResult>('POST', '/auth/register', { body });
     const client = await RealtimeClient.connect(new URL(api.url).origin, account.accessToken);
+    await untilJobsDone(sql);
+    await sql.end();
     const before = lines().length;
     await server.goAway();
     wire.refuse();

@@ -12,7 +12,7 @@ import {
 import { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
-import { isDatabaseUnavailable } from '../database/database-errors.js';
+import { isDatabaseUnavailable, reasonOf } from '../database/database-errors.js';
 import { DatabaseMetrics } from '../database/database-metrics.js';
 import { JobFailure } from './job-failure.js';
 import { JobMetrics } from './job-metrics.js';
@@ -145,7 +145,8 @@ export class JobWorker implements OnApplicationBootstrap {
       logger: new WorkerLogger(() => (level, message, meta) => {
         // Told where it happens, in words that hold no secrets.
         if (meta?.['failure']) return;
-        if (level === 'error') this.logger.error(message);
+        if (isDatabaseUnavailable(meta?.['error'])) this.logger.verbose(message);
+        else if (level === 'error') this.logger.error(message);
         else if (level === 'warning') this.logger.warn(message);
       }),
     });
@@ -175,7 +176,9 @@ export class JobWorker implements OnApplicationBootstrap {
       const error = withoutSecrets(thrown);
       this.metrics.countFailure(name, isFinal);
       const { id: jobId, attempts: attempt } = helpers.job;
-      const line = { err: error, job: name, jobId, attempt };
+      // Its stack would tell nothing of a connection that was lost.
+      const cause = isDatabaseUnavailable(error) ? { reason: reasonOf(error) } : { err: error };
+      const line = { ...cause, job: name, jobId, attempt };
       if (isFinal) this.logger.error(line, 'A job has failed for good');
       else this.logger.warn(line, 'A job failed and will be tried again');
       // What ends without an error is done for the queue, and so its row goes.
