@@ -78,6 +78,8 @@ export class RateLimits {
         durationSeconds: HOUR_SECONDS,
       }),
     };
+    // Prometheus sees no rise in what begins with its first event.
+    for (const budget of Object.keys(this.limiters) as Budget[]) this.refusals.inc({ budget }, 0);
   }
 
   /** Takes one request from a budget; null when the budget has no limit. */
