@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@
 import { HealthService } from '../../src/health/health.service.js';
 import { RequestLog } from '../../src/platform/http/request-log.js';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
+import { untilJobsDone } from '../support/jobs.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { RealtimeClient } from '../support/realtime-client.js';
 import { hold } from '../support/seams.js';
@@ -18,8 +19,10 @@ describe('the log of requests', () => {
   let log: LogRecorder;
 
   beforeAll(async () => {
-    rind = await TestApp.start({ env: { SLOW_QUERY_MS: '300' } });
+    rind = await TestApp.start();
     account = await rind.signUp();
+    // They log as well.
+    await untilJobsDone(rind.sql);
   });
   afterAll(() => rind.stop());
   beforeEach(() => {
@@ -27,8 +30,8 @@ describe('the log of requests', () => {
   });
 
   /** Something is said of it while it is applied, far from any request. */
-  const imperfectPush = (id: string, headers: Record<string, string>) =>
-    rind.request('POST', '/sync/push', {
+  const imperfectPush = (id: string, headers: Record<string, string>, instance = rind) =>
+    instance.request('POST', '/sync/push', {
       token: account.accessToken,
       body: { changes: { projects: { created: [{ id, name: 7 }] } }, lastPulledAt: null },
       headers,
@@ -63,15 +66,26 @@ describe('the log of requests', () => {
   });
 
   test('tells of a slow query, and of the request that waited, but not of its parameters', async () => {
+    const measuring = await TestApp.start({
+      database: rind.database,
+      env: { SLOW_QUERY_MS: '300' },
+    });
     const admin = await rind.sql.connect();
     await admin.query('BEGIN');
     await admin.query('SELECT FROM sync_clocks WHERE user_id = $1 FOR UPDATE', [account.id]);
-    const pushed = imperfectPush('secret-id', { 'x-request-id': 'request-1', traceparent });
+    log = new LogRecorder();
+    const headers = { 'x-request-id': 'request-1', traceparent };
+    const pushed = imperfectPush('secret-id', headers, measuring);
     await admin.query('SELECT pg_sleep(0.5)');
     await admin.query('COMMIT');
     admin.release();
     expect((await pushed).status).toBe(200);
-    const [slow] = log.find('A query was slow');
+    await measuring.stop();
+    const slow = log
+      .find('A query was slow')
+      .find(
+        ({ sql, requestId }) => requestId === 'request-1' && String(sql).includes('sync_clocks'),
+      );
     expect(slow).toMatchObject({
       level: 'warn',
       requestId: 'request-1',
