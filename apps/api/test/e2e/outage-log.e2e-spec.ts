@@ -101,10 +101,7 @@ describe('the log of a process', () => {
 
   test('ends with what the end took', async () => {
     expect(await api.stop()).toBe(0);
-    expect(texts().slice(-2)).toEqual([
-      'Stopping: what is under way is finished',
-      'Stopped',
-    ]);
+    expect(texts().slice(-2)).toEqual(['Stopping: what is under way is finished', 'Stopped']);
     expect(lines().at(-1)).toMatchObject({
       level: 'info',
       durationMs: expect.any(Number),
