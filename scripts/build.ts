@@ -75,7 +75,8 @@ async function runTool(name: string, args: string[], { env, signal }: ToolOption
 if (import.meta.main) {
   try {
     await generateClient();
-    await compile(['apps/api', 'apps/bench/naive', 'packages/sdk']);
+    const chosen = process.argv.slice(2);
+    await compile(chosen.length > 0 ? chosen : ['apps/api', 'apps/bench/naive', 'packages/sdk']);
   } catch (error) {
     console.error(describeError(error));
     process.exitCode = 1;
