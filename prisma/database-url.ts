@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { prismaDir } from './prisma-dir.ts';
 
 /**
  * Migrations hold locks that belong to a session, which a pooler in transaction mode does not keep:
@@ -18,7 +19,7 @@ export const howToNameDatabase =
   'Start Rind first (npm start), or set DATABASE_URL, for example postgresql://rind:password@localhost:5432/rind';
 
 function embeddedDatabaseUrl(env: NodeJS.ProcessEnv): string | undefined {
-  const dataDir = env['RIND_DATA_DIR'] || path.join(import.meta.dirname, '../.data');
+  const dataDir = env['RIND_DATA_DIR'] || path.join(prismaDir, '../.data');
   const file = path.join(dataDir, 'database-url');
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { MigrationList, SchemasContainer } from '@prisma/schema-engine-wasm';
+import { prismaDir } from '../prisma-dir.ts';
 import { MigrateError } from './errors.ts';
 
 const LOCK_FILE = 'migration_lock.toml';
@@ -16,10 +17,6 @@ export interface ProjectPaths {
   schemaFile: string;
   migrationsDir: string;
 }
-
-const codeDir = path.dirname(import.meta.dirname);
-/** Compiled, this file is one folder deeper. */
-const prismaDir = path.basename(codeDir) === 'dist' ? path.dirname(codeDir) : codeDir;
 
 export const projectPaths: ProjectPaths = {
   schemaFile: path.join(prismaDir, 'schema.prisma'),

@@ -9,12 +9,16 @@ import { JsonLogger } from './platform/logging/json-logger.js';
 import { logStart } from './platform/logging/log-start.js';
 import { stopOnSignals } from './stop-on-signals.js';
 
+// In a container nothing ends the first process that does not listen for it. PostgreSQL rolls back what was begun.
+const endAtOnce = (): never => process.exit(1);
+process.once('SIGTERM', endAtOnce).once('SIGINT', endAtOnce);
 try {
   const config = loadConfig(process.env);
   await refuseUnexpectedPooler(config);
   if (config.migrates) await migrate(config);
   const app = await createApp(config);
   stopOnSignals(app, config);
+  process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce);
   await listenEverywhere(app, config.port);
   logStart(config);
   for (const sentence of config.warnings) new Logger('Config').warn(sentence);
@@ -27,9 +31,6 @@ try {
 
 async function migrate(config: Config): Promise<void> {
   const logger = new JsonLogger(config);
-  // In a container nothing ends the first process that does not listen for it. PostgreSQL rolls back what was begun.
-  const stop = (): never => process.exit(1);
-  process.once('SIGTERM', stop).once('SIGINT', stop);
   try {
     await deployMigrations({
       databaseUrl: config.database.directUrl,
@@ -40,7 +41,5 @@ async function migrate(config: Config): Promise<void> {
     throw new MigrateError(`The database could not be migrated: ${describeError(error)}`, {
       cause: error,
     });
-  } finally {
-    process.off('SIGTERM', stop).off('SIGINT', stop);
   }
 }

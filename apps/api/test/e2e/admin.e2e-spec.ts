@@ -354,7 +354,7 @@ describe('the list of audit events', () => {
 
 describe('granting from the command line', () => {
   const run = (...words: string[]) =>
-    promisify(execFile)(process.execPath, ['prisma/grant-admin.ts', ...words], {
+    promisify(execFile)(process.execPath, ['apps/api/dist/grant-admin.js', ...words], {
       cwd: new URL('../../../..', import.meta.url),
       env: { ...process.env, DATABASE_URL: database.url, DATABASE_DIRECT_URL: '' },
     });

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { AdminUsersService } from '../apps/api/dist/admin/admin-users.service.js';
-import { createApp } from '../apps/api/dist/create-app.js';
-import { loadConfig } from '../apps/api/dist/platform/config/config.js';
-import { DomainError } from '../apps/api/dist/platform/errors/domain.error.js';
-import { findDatabaseUrl, howToNameDatabase } from './database-url.ts';
+import { findDatabaseUrl, howToNameDatabase } from '@rind/database/database-url';
+import { AdminUsersService } from './admin/admin-users.service.js';
+import { createApp } from './create-app.js';
+import { loadConfig } from './platform/config/config.js';
+import { DomainError } from './platform/errors/domain.error.js';
 
 const help = `Makes a registered user an administrator, such as the first one, who can then make others in the API.
 May be run again. Running instances see it at once.
 
   npm run admin:grant EMAIL
+  node dist/grant-admin.js EMAIL      in the image
 
 Environment (also read from .env):
   DATABASE_URL     the migrated database; by default that of a running \`npm start\`

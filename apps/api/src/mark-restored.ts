@@ -1,0 +1,2 @@
+// `pnpm db:mark-restored` in the image.
+import '@rind/database/restored/cli';
