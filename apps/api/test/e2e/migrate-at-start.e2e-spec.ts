@@ -62,7 +62,10 @@ describe('the API', () => {
     const api = await start({ MIGRATE: 'off' }, 'live');
     const { length } = await readMigrations(projectPaths);
     const ready = () => api.request<HealthReady>('GET', '/health/ready');
-    expect((await ready()).status).toBe(503);
+    expect(await ready()).toMatchObject({
+      status: 503,
+      body: { checks: { database: { status: 'ok' }, migrations: { status: 'unavailable' } } },
+    });
 
     expect(await run('migrate.js')).toMatchObject({
       code: 0,
