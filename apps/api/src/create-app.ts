@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import helmet from '@fastify/helmet';
 import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -20,8 +21,10 @@ import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { RequestMetrics } from './platform/http/request-metrics.js';
 import { countSentBytes } from './platform/http/sent-bytes.js';
+import { SlowBodies } from './platform/http/slow-bodies.js';
 import { hasLeft } from './platform/http/status.js';
 import { isWatchedRoute } from './platform/http/watched-routes.js';
+import { UnreadableRequests } from './platform/http/unreadable-requests.js';
 import { JobWorker } from './platform/jobs/job-worker.js';
 import { METRICS_PATH } from './platform/metrics/metrics-path.js';
 import { InstanceLink } from './platform/realtime/instance-link.js';
@@ -43,6 +46,12 @@ const FORM_ROUTES = {
   'multipart/form-data': [UNSUBSCRIBE_ROUTE],
 };
 const BODY_LIMIT_BYTES = 256 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+/**
+ * For connections on which nothing moves, such as that of a client that does not read its answer: longer
+ * than a large pull may wait for its turn and for the database.
+ */
+const IDLE_TIMEOUT_MS = 180_000;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Builds the API, ready to listen: used by `main.ts` and by the tests. */
@@ -76,6 +85,7 @@ export async function createApp(
       },
     },
   });
+  limitConnections(app, config);
   addRequestHooks(app, config);
   endInOrder(app);
   serveSockets(app);
@@ -96,7 +106,15 @@ function createAdapter({ http }: Config): FastifyAdapter {
     bodyLimit: BODY_LIMIT_BYTES,
     // What still arrives when the process ends is answered as ever, on connections that are closed with it.
     return503OnClosing: false,
-    http: { shouldUpgradeCallback: SocketEngine.wants },
+    keepAliveTimeout: http.keepAliveMs,
+    connectionTimeout: IDLE_TIMEOUT_MS,
+    http: {
+      shouldUpgradeCallback: SocketEngine.wants,
+      headersTimeout: http.requestTimeoutMs,
+      // How often Node looks for connections on which the head of a request is late.
+      connectionsCheckingInterval: Math.min(http.requestTimeoutMs, 5_000),
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
     routerOptions: { ignoreTrailingSlash: true },
     // An address that cannot be decoded reaches neither route nor hook.
     frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply) => {
@@ -119,9 +137,10 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   const largeBodies = app.get(LargeBodies);
   const crossOriginRequests = app.get(CrossOriginRequests);
   const shutdown = app.get(Shutdown);
+  const slowBodies = app.get(SlowBodies);
   // JSON is the only content that routes take, but for one; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
-  readJson(fastify);
+  readJson(fastify, largeBodies);
   readForms(fastify);
   fastify.decorateRequest('principal', null);
   keepContext(fastify);
@@ -129,6 +148,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
     const isWatching = isWatchedRoute(request.routeOptions.url);
     // Monitors ask past the proxy, and nobody else is meant to.
     if (!isWatching) proxyWatch.observe(request);
+    slowBodies.watch(request, reply);
     reply.header('x-request-id', request.id);
     // Answers are about one user at one moment (protocol rule 14).
     reply.header('cache-control', 'no-store');
@@ -163,6 +183,10 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
     if (!isPush) return;
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
+    const { handler } = route;
+    route.handler = function (request, reply) {
+      return largeBodies.during(request, async () => handler.call(this, request, reply));
+    };
   });
 }
 
@@ -195,6 +219,19 @@ function endInOrder(app: NestFastifyApplication): void {
   });
 }
 
+function limitConnections(app: NestFastifyApplication, { http }: Config): void {
+  const { server } = app.getHttpAdapter().getInstance();
+  const unreadableRequests = app.get(UnreadableRequests);
+  server.maxConnections = http.connectionLimit;
+  // Fastify's own listener would answer with a document that is no problem document.
+  server.removeAllListeners('clientError');
+  // Before Fastify, whose hooks may come to a request after Node has found its body to be none.
+  server.prependListener('request', (request, response) =>
+    unreadableRequests.watch(request, response),
+  );
+  server.on('clientError', (error, socket) => unreadableRequests.answer(error, socket as Socket));
+}
+
 function serveSockets(app: NestFastifyApplication): void {
   const sockets = app.get(SocketEngine);
   app.useWebSocketAdapter(new SocketServerAdapter(sockets, app.get(InstanceLink)));
@@ -222,7 +259,7 @@ function readForms(fastify: FastifyInstance): void {
  * out in silence: an app would miss what it has stored. In a push they could only name tables and columns
  * that nobody has declared, which are ignored like all others, so that no device is locked out (protocol rule 31).
  */
-function readJson(fastify: FastifyInstance): void {
+function readJson(fastify: FastifyInstance, largeBodies: LargeBodies): void {
   const strict = fastify.getDefaultJsonParser('error', 'error');
   const lenient = fastify.getDefaultJsonParser('remove', 'remove');
   fastify.removeContentTypeParser('application/json');
@@ -233,7 +270,9 @@ function readJson(fastify: FastifyInstance): void {
       request.receivedBytes = body.length;
       // Some clients declare JSON on requests that have no body, such as a logout.
       if (body.length === 0) return undefined;
-      const text = (await unpack(body, request)).toString();
+      const unpacked = await unpack(body, request);
+      largeBodies.unpacked(request, unpacked.length);
+      const text = unpacked.toString();
       const parse = request.routeOptions.url === PUSH_ROUTE ? lenient : strict;
       return new Promise<unknown>((resolve, reject) => {
         void parse(request, text, (error, json) => (error ? reject(error) : resolve(json)));

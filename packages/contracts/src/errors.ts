@@ -214,6 +214,18 @@ export const errorCodes = {
       'Records of the push were changed on the server after `lastPulledAt`, or the cursor is not one of this database. Nothing was applied. `errors` names the records.',
     action: 'Pull, let WatermelonDB merge, and push again: run `synchronize()` once more.',
   },
+  request_timeout: {
+    status: 408,
+    title: 'Request timeout',
+    meaning: 'The request did not arrive in time: it stopped on its way, or came too slowly.',
+    action: 'Repeat it on a new connection; on a slow one, send less at once.',
+  },
+  headers_too_large: {
+    status: 431,
+    title: 'Request header fields too large',
+    meaning: 'The header fields of the request are larger than this server reads.',
+    action: 'Fix the client. A browser may have to delete cookies.',
+  },
   payload_too_large: {
     status: 413,
     title: 'Payload too large',

@@ -172,7 +172,9 @@ describe('packed bodies', () => {
       const before = process.resourceUsage().maxRSS;
       const answers = await Promise.all(Array.from({ length: 8 }, () => post({ body: bomb })));
       const grownMb = (process.resourceUsage().maxRSS - before) / 1024;
-      expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(413));
+      // One user has room for two bodies at once.
+      const statuses = new Set(answers.map(({ status }) => status));
+      expect(statuses).toEqual(new Set([413, 429]));
       expect(grownMb).toBeLessThan(200);
     });
   });

@@ -102,6 +102,13 @@ describe('an environment', () => {
   });
 });
 
+test('bodies of pushes fit into the memory for all of them', () => {
+  const env = { ...development, SYNC_BODY_LIMIT_MB: '100', SYNC_BODIES_LIMIT_MB: '99' };
+  expect(problemsOf(env)).toEqual([
+    'SYNC_BODIES_LIMIT_MB: must be at least SYNC_BODY_LIMIT_MB, or no push of that size is ever taken',
+  ]);
+});
+
 describe('the delay of the end', () => {
   const delayOf = (env: NodeJS.ProcessEnv) => loadConfig(env).shutdown.delaySeconds;
 

@@ -178,6 +178,9 @@ const Environment = z.object({
   RIND_DATA_DIR: z.string().default('.data'),
   CORS_ORIGINS: Origins.default([]),
   TRUST_PROXY: TrustProxy.optional(),
+  REQUEST_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(600).default(30),
+  KEEP_ALIVE_SECONDS: z.coerce.number().int().min(1).max(3600).default(150),
+  CONNECTION_LIMIT: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
   SHUTDOWN_GRACE_SECONDS: z.coerce.number().int().min(1).max(3600).default(8),
   SHUTDOWN_DELAY_SECONDS: z.coerce.number().int().min(0).max(3600).optional(),
   DOCS_ENABLED: Flag.optional(),
@@ -188,6 +191,7 @@ const Environment = z.object({
   AUDIT_RETENTION_DAYS: z.coerce.number().int().min(0).max(3650).default(365),
   RIND_SPOOL_DIR: z.string().optional(),
   SYNC_BODY_LIMIT_MB: z.coerce.number().int().min(1).max(256).default(25),
+  SYNC_BODIES_LIMIT_MB: z.coerce.number().int().min(1).max(65_536).default(256),
   RATE_LIMIT_ANON_PER_MINUTE: PerMinute.default(100),
   RATE_LIMIT_USER_PER_MINUTE: PerMinute.default(300),
   RATE_LIMIT_SYNC_PER_MINUTE: PerMinute.default(120),
@@ -326,6 +330,10 @@ const Complete = Environment.superRefine(
         const others = names.filter((other) => other !== name).join(', ');
         context.addIssue({ code: 'custom', path: [name], message: `is needed with ${others}` });
       }
+    }
+    if (env.SYNC_BODIES_LIMIT_MB < env.SYNC_BODY_LIMIT_MB) {
+      const message = 'must be at least SYNC_BODY_LIMIT_MB, or no push of that size is ever taken';
+      context.addIssue({ code: 'custom', path: ['SYNC_BODIES_LIMIT_MB'], message });
     }
     if ((env.SHUTDOWN_DELAY_SECONDS ?? 0) >= env.SHUTDOWN_GRACE_SECONDS) {
       const message = 'must be less than SHUTDOWN_GRACE_SECONDS, which it is a part of';
@@ -483,6 +491,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
     http: {
       corsOrigins: env.CORS_ORIGINS,
       trustProxy: env.TRUST_PROXY ?? null,
+      /** For the head of a request, and for a small body. */
+      requestTimeoutMs: env.REQUEST_TIMEOUT_SECONDS * 1000,
+      /** Longer than proxies keep theirs: who closes first never loses a request. */
+      keepAliveMs: env.KEEP_ALIVE_SECONDS * 1000,
+      connectionLimit: env.CONNECTION_LIMIT,
     },
     shutdown: {
       /** From the signal to the moment at which what has not ended is cut off. */
@@ -494,6 +507,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv) {
       strict: env.SYNC_STRICT,
       tombstoneDays: env.SYNC_TOMBSTONE_DAYS,
       bodyLimitBytes: env.SYNC_BODY_LIMIT_MB * 1024 * 1024,
+      /** Of all bodies together that this process reads or works on. */
+      bodiesLimitBytes: env.SYNC_BODIES_LIMIT_MB * 1024 * 1024,
     },
     notifications: { retentionDays: env.NOTIFICATIONS_RETENTION_DAYS },
     /** Null: for ever. */

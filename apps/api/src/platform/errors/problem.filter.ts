@@ -50,6 +50,8 @@ export class ProblemFilter implements ExceptionFilter {
 
 function toDomainError(error: unknown, request: FastifyRequest): DomainError {
   if (error instanceof DomainError) return error;
+  // The client has left in the middle of its body: nobody reads this.
+  if (!request.raw.complete && request.raw.errored) return new DomainError('malformed_request');
   if (isDatabaseUnavailable(error)) {
     return new DomainError('service_unavailable', {
       retryAfterSeconds: UNAVAILABLE_RETRY_AFTER_SECONDS,
