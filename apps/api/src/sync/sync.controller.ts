@@ -9,6 +9,7 @@ import {
   Req,
   Res,
   StreamableFile,
+  UseGuards,
 } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -27,6 +28,7 @@ import type { Principal } from '../platform/http/principal.js';
 import { RateLimit } from '../platform/http/rate-limits/rate-limit.decorator.js';
 import { PullService } from './pull.service.js';
 import { PushService } from './push.service.js';
+import { SettledGuard } from './restored-backups.js';
 import { SyncService } from './sync.service.js';
 
 @ApiTags('sync')
@@ -50,6 +52,7 @@ export class SyncController {
   }
 
   @Get('pull')
+  @UseGuards(SettledGuard)
   @Header('content-type', 'application/json; charset=utf-8')
   @ApiRoute({
     operationId: 'pullChanges',
@@ -75,6 +78,7 @@ export class SyncController {
   }
 
   @Post('push')
+  @UseGuards(SettledGuard)
   @ApiRoute({
     operationId: 'pushChanges',
     summary: 'Apply local changes, all or nothing (WatermelonDB `pushChanges`)',

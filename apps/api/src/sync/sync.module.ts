@@ -5,6 +5,7 @@ import { MissedChanges } from './missed-changes.js';
 import { PullService } from './pull.service.js';
 import { PushQueue } from './push-queue.js';
 import { PushService } from './push.service.js';
+import { RestoredBackups } from './restored-backups.js';
 import { SyncClocks } from './sync-clocks.js';
 import { SyncController } from './sync.controller.js';
 import { SyncEvents } from './sync-events.js';
@@ -24,6 +25,7 @@ import { WakeUps } from './wake-ups.js';
     PullService,
     PushQueue,
     PushService,
+    RestoredBackups,
     SyncClocks,
     SyncEvents,
     SyncMetrics,

@@ -26,6 +26,7 @@ export const controls: Readonly<Record<string, string>> = {
   ownership: 'are for their owner to pull',
   'sync-rules': 'are refused for content that the registry does not have',
   'push-retries': 'a push that nothing disturbs',
+  'noticed-restores': 'that its marker describes',
 };
 
 const statements = 'sync/sync-statements.ts';
@@ -34,6 +35,7 @@ const pullService = 'sync/pull.service.ts';
 const plan = 'sync/plan-push.ts';
 const repository = 'sync/sync.repository.ts';
 const database = 'platform/database/database.ts';
+const restoredBackups = 'sync/restored-backups.ts';
 
 const lockClock = `'SELECT 1 FROM sync_clocks WHERE user_id = $1::uuid FOR UPDATE'`;
 /** Notifications have no such column, and the statements are made for all tables. */
@@ -485,6 +487,34 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     caughtBy: { 'push-races': ['while old deletions are purged a pull names them still'] },
+  },
+  {
+    name: 'a restored backup is noticed, and clocks stay',
+    patches: [
+      {
+        file: restoredBackups,
+        from: 'SELECT * FROM sync_notice_restore()',
+        to: 'SELECT d AS differences, nullif(cardinality(d), 0) AS clocks FROM sync_marker_differences() d',
+      },
+    ],
+    caughtBy: { 'noticed-restores': ['is noticed once by all instances'] },
+  },
+  {
+    name: 'nothing is looked at but when the listening connection is made',
+    patches: [{ file: restoredBackups, from: `notices.on('proof'`, to: `notices.once('proof'` }],
+    caughtBy: {
+      'noticed-restores': ['is noticed once by all instances', 'ends what was known of sessions'],
+    },
+  },
+  {
+    name: 'synced before the database was looked at',
+    patches: [{ file: restoredBackups, from: 'this.isSettled = false;', to: '' }],
+    caughtBy: {
+      'noticed-restores': [
+        'is not synced while a backup is being put back',
+        'is not synced before it was looked at',
+      ],
+    },
   },
 ];
 

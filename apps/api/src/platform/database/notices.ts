@@ -8,13 +8,18 @@ import {
   type OnApplicationBootstrap,
   type OnModuleDestroy,
 } from '@nestjs/common';
-import { Client } from 'pg';
+import { Client, type QueryConfig } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { reasonOf } from './database-errors.js';
 import { OutageLog } from './outage-log.js';
 
 const PROOF_CHANNEL = 'rind_proof';
+/** Of `pg`, for statements that may take as long as they take. */
+const NO_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** Its types do not know of the limit that a statement may have of its own. */
+type UnlimitedQuery = QueryConfig & { query_timeout: number };
 
 /** How long to believe in a connection, and when to try again. */
 @Injectable()
@@ -32,7 +37,12 @@ interface NoticesEvents {
   gap: [];
   /** The first proof on a new connection: from here on nothing is missed. */
   live: [];
+  /** Every few seconds while it is so. */
+  proof: [];
 }
+
+/** A statement on the listening connection, which belongs to no pooler, without any limit of time. */
+export type QueryDirectly = <Row>(text: string) => Promise<Row[]>;
 
 /**
  * PostgreSQL's NOTIFY, received on one connection of its own. A connection may die without a word,
@@ -46,6 +56,7 @@ export class Notices
   private readonly outage = new OutageLog(new Logger(Notices.name));
   private readonly proofPayload = randomUUID();
   private readonly channels = new Set<string>();
+  private readonly checks: Array<(query: QueryDirectly) => Promise<void>> = [];
   private readonly url: string;
   private client: Client | null = null;
   private socket: Socket | null = null;
@@ -66,6 +77,19 @@ export class Notices
   /** Must be called before the application has started. Channel names are constants of the code. */
   listenTo(channel: string): void {
     this.channels.add(channel);
+  }
+
+  /**
+   * Runs on each new connection before it is live; where it fails, the connection is made again. To be
+   * called before the application has started.
+   */
+  beforeLive(check: (query: QueryDirectly) => Promise<void>): void {
+    this.checks.push(check);
+  }
+
+  /** Gives the connection up, for what is behind it is no longer what it was, and makes a new one. */
+  doubt(reason: string): void {
+    if (this.isProven) this.lose(this.client, reason);
   }
 
   /** Whether every notice up to now has been delivered, as far as can be known: for at most 10 s wrongly so. */
@@ -106,10 +130,23 @@ export class Notices
       // The proof's own channel last: a proof that arrives says that all the others are heard.
       for (const channel of [...this.channels, PROOF_CHANNEL])
         await client.query(`LISTEN ${client.escapeIdentifier(channel)}`);
+      await this.check(client);
       this.aliveAt = performance.now();
       await this.keepProving(client);
     } catch (error) {
       this.lose(client, reasonOf(error));
+    }
+  }
+
+  private async check(client: Client): Promise<void> {
+    if (this.checks.length === 0) return;
+    await client.query('SET statement_timeout = 0; SET lock_timeout = 0');
+    for (const check of this.checks) {
+      await check(async <Row>(text: string) => {
+        const statement: UnlimitedQuery = { text, query_timeout: NO_TIMEOUT_MS };
+        const { rows } = await client.query(statement);
+        return rows as Row[];
+      });
     }
   }
 
@@ -136,10 +173,12 @@ export class Notices
     }
     if (payload !== this.proofPayload) return;
     this.aliveAt = performance.now();
-    if (this.isProven) return;
-    this.isProven = true;
-    this.outage.back();
-    this.emit('live');
+    if (!this.isProven) {
+      this.isProven = true;
+      this.outage.back();
+      this.emit('live');
+    }
+    this.emit('proof');
   }
 
   private lose(client: Client | null, reason: string): void {

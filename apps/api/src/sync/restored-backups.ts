@@ -1,0 +1,121 @@
+import { type CanActivate, Injectable, Logger } from '@nestjs/common';
+import type { Counter } from 'prom-client';
+import { isDatabaseUnavailable } from '../platform/database/database-errors.js';
+import { Database } from '../platform/database/database.js';
+import { Notices, type QueryDirectly } from '../platform/database/notices.js';
+import type { Statement } from '../platform/database/sql-transaction.js';
+import { DomainError } from '../platform/errors/domain.error.js';
+import { Metrics } from '../platform/metrics/metrics.js';
+
+/** A look takes milliseconds; what takes longer moves the clocks of very many users. */
+const MAX_WAIT_MS = 2_000;
+const RETRY_AFTER_SECONDS = 5;
+
+/** → `{ differences }`; fails while a backup is being put back. */
+const readDifferences: Statement = {
+  name: 'sync_marker_differences',
+  text: 'SELECT sync_marker_differences() AS differences',
+};
+
+const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000';
+
+interface NoticedRestore {
+  readonly differences: readonly string[];
+  /** Null where nothing had to be done. */
+  readonly clocks: string | null;
+}
+
+/**
+ * Notices that the database was put back from a backup, or is another one, and does what devices need
+ * then (`sync_mark_restored()` in the migrations) before anything is synced: a marker in the database
+ * says which one it is. A false alarm, as after an upgrade of the server, does no harm: clocks go up, so
+ * that every device asks once for what it has already.
+ *
+ * Looks on each new listening connection: a database that was put back as a whole, or another server,
+ * cannot be reached but by a new one. Tables can be made anew behind connections that live; for those
+ * it looks every few seconds.
+ */
+@Injectable()
+export class RestoredBackups {
+  private readonly logger = new Logger(RestoredBackups.name);
+  private readonly noticed: Counter;
+  private isSettled = false;
+  private readonly waiting = new Set<() => void>();
+
+  constructor(
+    private readonly notices: Notices,
+    private readonly database: Database,
+    metrics: Metrics,
+  ) {
+    this.noticed = metrics.counter({
+      name: 'rind_restores_noticed_total',
+      help: 'Times that this process found a restored backup, or another database, and moved all clocks',
+    });
+    notices.beforeLive((query) => this.look(query));
+    notices.on('proof', () => void this.lookAgain());
+    notices.on('gap', () => {
+      this.isSettled = false;
+    });
+  }
+
+  /**
+   * Resolves when the database is known to be the one that devices got their cursors from, or clocks
+   * were moved since: at once, but for a moment after the start and each loss of the listening connection.
+   *
+   * @throws DomainError `service_unavailable` when that takes longer
+   */
+  async settled(): Promise<void> {
+    if (this.isSettled) return;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const goOn = () => resolve(true);
+    const timer = setTimeout(() => resolve(false), MAX_WAIT_MS);
+    this.waiting.add(goOn);
+    const isSettled = await promise;
+    this.waiting.delete(goOn);
+    clearTimeout(timer);
+    if (isSettled) return;
+    throw new DomainError('service_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
+  }
+
+  private async look(query: QueryDirectly): Promise<void> {
+    const [found] = await query<NoticedRestore>('SELECT * FROM sync_notice_restore()');
+    const { differences, clocks } = found!;
+    if (clocks !== null) {
+      this.noticed.inc();
+      this.logger.warn(
+        { differences, clocks: Number(clocks) },
+        'The database was restored from a backup, or is another one: all clocks were moved above what devices may have',
+      );
+    }
+    this.isSettled = true;
+    for (const goOn of this.waiting) goOn();
+  }
+
+  /** Through the pool, by which everything is synced. What is found is settled on a new connection. */
+  private async lookAgain(): Promise<void> {
+    try {
+      const [row] = await this.database.run<{ differences: string[] }>(readDifferences, []);
+      if (row!.differences.length === 0) return;
+    } catch (error) {
+      // What has no connection is looked at when it has one.
+      if (isDatabaseUnavailable(error) && !isIncomplete(error)) return;
+    }
+    this.notices.doubt('The database is being put back from a backup, or was');
+  }
+}
+
+/** A marker is missing, or keys are: a backup is being put back. */
+function isIncomplete(error: unknown): boolean {
+  return (error as { code?: unknown }).code === OBJECT_NOT_IN_PREREQUISITE_STATE;
+}
+
+/** For routes that read or write what devices have. */
+@Injectable()
+export class SettledGuard implements CanActivate {
+  constructor(private readonly backups: RestoredBackups) {}
+
+  async canActivate(): Promise<boolean> {
+    await this.backups.settled();
+    return true;
+  }
+}
