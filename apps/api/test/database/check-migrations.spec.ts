@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,7 +16,8 @@ afterEach(() => rm(directory, { recursive: true }));
 /** One migration for each text, in their order. */
 async function check(...texts: readonly string[]) {
   for (const [index, sql] of texts.entries()) {
-    const folder = path.join(directory, `2027010100000${index}_m`);
+    const number = String(index).padStart(2, '0');
+    const folder = path.join(directory, `202701010000${number}_m`);
     await mkdir(folder);
     await writeFile(path.join(folder, 'migration.sql'), sql);
   }
@@ -222,6 +224,29 @@ describe('a marker', () => {
     expect(await check('-- rind:allow takes-away because I like it\nSELECT 1')).toMatchObject([
       { rule: 'marker', message: expect.stringContaining('takes-away') },
     ]);
+  });
+});
+
+describe('docs/upgrading.md', () => {
+  const page = readFileSync(
+    path.join(import.meta.dirname, '../../../../docs/upgrading.md'),
+    'utf8',
+  );
+  const examples = [...page.matchAll(/\n```sql\n([^]*?)\n```/g)].map(([, sql]) => sql!);
+
+  const isBackfill = (sql: string) => sql.startsWith('UPDATE');
+
+  test('gives examples that keep to the rules, one after the other', async () => {
+    expect(await check(...examples.filter((sql) => !isBackfill(sql)))).toEqual([]);
+  });
+
+  test('gives an example of what does not belong into a migration', async () => {
+    expect(await rulesBrokenBy(...examples.filter(isBackfill))).toEqual(['changes-rows']);
+  });
+
+  test('names each rule', () => {
+    const named = [...page.matchAll(/^\| `([a-z-]+)` /gm)].map(([, rule]) => rule);
+    expect([...named, 'not-sql'].toSorted()).toEqual(Object.keys(rules).toSorted());
   });
 });
 

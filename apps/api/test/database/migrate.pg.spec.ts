@@ -216,6 +216,14 @@ describe('deploy', () => {
     expect(await deployMigrations({ databaseUrl, paths })).toEqual({ applied: [INIT, NEXT] });
   });
 
+  it('leaves a database alone that a later version has migrated, so that one can go back', async () => {
+    await writeMigration(NEXT, 'ALTER TABLE roles ADD COLUMN description TEXT;');
+    await deployMigrations({ databaseUrl, paths });
+    await rm(path.join(paths.migrationsDir, NEXT), { recursive: true });
+
+    expect(await deployMigrations({ databaseUrl, paths })).toEqual({ applied: [] });
+  });
+
   it('says of an edited migration that the edit has no effect', async () => {
     await deployMigrations({ databaseUrl, paths });
     await writeMigration(INIT, '-- edited');
