@@ -8,6 +8,7 @@ import {
   databaseEnvironment,
   type TestDatabase,
 } from '../support/test-database.js';
+import { POOL_SIZE } from '../support/pgbouncer.js';
 import { TestApp } from '../support/test-app.js';
 
 /** PgBouncer itself carries over the settings left out here, to whomever the session serves next. */
@@ -38,23 +39,31 @@ describe('behind PgBouncer in transaction mode', () => {
     }
   }
 
-  /** What each session holds that the pooler has for the API. */
-  async function settingsOfSessions(): Promise<object[]> {
+  /** Each transaction keeps a session of the server, so that the next one gets another. */
+  async function inTransactions<T>(
+    count: number,
+    use: (clients: readonly pg.Client[]) => Promise<T>,
+  ): Promise<T> {
     const clients: pg.Client[] = [];
     try {
-      // Each transaction keeps a session, so that the next one gets another.
-      for (let count = await countSessions(); count > 0; count -= 1) {
+      while (clients.length < count) {
         const client = new pg.Client({ connectionString: pooledUrl });
         clients.push(client);
         await client.connect();
         await client.query('BEGIN');
       }
-      const answers = await Promise.all(clients.map((client) => client.query<object>(SESSION)));
-      return answers.flatMap(({ rows }) => rows);
+      return await use(clients);
     } finally {
       await Promise.all(clients.map((client) => client.end()));
     }
   }
+
+  /** What each session holds that the pooler has for the API. */
+  const settingsOfSessions = async () =>
+    inTransactions(await countSessions(), async (clients) => {
+      const answers = await Promise.all(clients.map((client) => client.query<object>(SESSION)));
+      return answers.flatMap(({ rows }) => rows);
+    });
 
   const countSessions = () =>
     withClient(database.url, async (client) => {
@@ -93,21 +102,46 @@ describe('behind PgBouncer in transaction mode', () => {
     await expect(ApiProcess.start({ ...environment, ...wrong })).rejects.toThrow(says);
   });
 
-  test('the API leaves nothing of its own on the sessions that it shares', async () => {
-    const rind = await TestApp.start({ database });
-    const account = await rind.signUp();
-    const push = {
-      changes: { projects: { created: [{ id: 'a', name: 'A', created_at: 1, updated_at: 1 }] } },
-      lastPulledAt: null,
+  describe('the API', () => {
+    let rind: TestApp;
+    let token: string;
+
+    beforeAll(async () => {
+      rind = await TestApp.start({ database, env: { LOG_LEVEL: 'fatal' } });
+      token = (await rind.signUp()).accessToken;
+    });
+    afterAll(() => rind.stop());
+
+    const push = (id: string) => {
+      const project = { id, name: 'A', created_at: 1, updated_at: 1 };
+      const body = { changes: { projects: { created: [project] } }, lastPulledAt: null };
+      return rind.request('POST', '/sync/push', { token, body });
     };
-    const token = account.accessToken;
-    expect((await rind.request('POST', '/sync/push', { token, body: push })).status).toBe(200);
-    expect((await rind.request('GET', '/sync/pull', { token })).status).toBe(200);
-    expect((await rind.request('GET', '/users/me/export', { token })).status).toBe(200);
-    await rind.stop();
-    const left = await settingsOfSessions();
-    expect(left.length).toBeGreaterThan(0);
-    for (const one of left)
-      expect(one).toEqual({ settings: null, statements: null, locks: null, channels: null });
+
+    test('leaves nothing of its own on the sessions that it shares', async () => {
+      expect((await push('a')).status).toBe(200);
+      expect((await rind.request('GET', '/sync/pull', { token })).status).toBe(200);
+      expect((await rind.request('GET', '/users/me/export', { token })).status).toBe(200);
+      const left = await settingsOfSessions();
+      expect(left.length).toBeGreaterThan(0);
+      for (const one of left)
+        expect(one).toEqual({ settings: null, statements: null, locks: null, channels: null });
+    });
+
+    test('answers 503 while the pooler has no session to spare, and goes on after that', async () => {
+      const answers = await inTransactions(POOL_SIZE, () =>
+        Promise.all([
+          push('b'),
+          rind.request('GET', '/sync/pull', { token }),
+          rind.request('PATCH', '/users/me', { token, body: { displayName: 'B' } }),
+          rind.request('GET', '/users/me/export', { token }),
+        ]),
+      );
+      const refusal = [503, 'service_unavailable', expect.stringMatching(/^\d+$/)];
+      expect(
+        answers.map(({ status, body, headers }) => [status, body.code, headers.get('retry-after')]),
+      ).toEqual(answers.map(() => refusal));
+      expect((await push('c')).status).toBe(200);
+    });
   });
 });

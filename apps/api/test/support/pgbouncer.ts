@@ -11,7 +11,7 @@ const HOST = '127.0.0.1';
 const GUIDE = path.join(import.meta.dirname, '../../../../docs/scaling.md');
 
 /** Fewer than the instances of a test open, so that they share them, and enough for tests that hold some. */
-const POOL_SIZE = 6;
+export const POOL_SIZE = 6;
 
 /** Ends it when standard input ends, and so also when Jest was killed. SIGTERM: at once, whoever is connected. */
 const RUN_UNTIL_INPUT_ENDS = `
