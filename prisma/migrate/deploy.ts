@@ -62,15 +62,30 @@ export async function deployMigrations({
     onProgress(`Created database "${target.database}".`);
   }
   return withMigrationLock(target, { onProgress, lockTimeoutMs }, async (client) => {
-    const look = async (): Promise<Deployment> => {
-      const history = await readHistory(client, target, migrations);
-      return { client, target, paths, migrations, history, onProgress, tableLockTimeoutMs };
-    };
-    const first = await look();
-    await applyPending(first, look);
+    const plan = { target, paths, migrations, onProgress, tableLockTimeoutMs };
+    const applied = await applyMigrations(client, plan);
     await migrateJobQueue(target);
-    return { applied: pendingIn(first) };
+    return { applied };
   });
+}
+
+/** Applies what is pending of these migrations. The client is the one that holds the migration lock. */
+export async function applyMigrations(
+  client: pg.Client,
+  {
+    tableLockTimeoutMs = TABLE_LOCK_TIMEOUT_MS,
+    ...plan
+  }: Omit<Deployment, 'client' | 'history' | 'tableLockTimeoutMs'> & {
+    tableLockTimeoutMs?: number;
+  },
+): Promise<string[]> {
+  const look = async (): Promise<Deployment> => {
+    const history = await readHistory(client, plan.target, plan.migrations);
+    return { client, ...plan, history, tableLockTimeoutMs };
+  };
+  const first = await look();
+  await applyPending(first, look);
+  return pendingIn(first);
 }
 
 function pendingIn({ history }: Deployment): string[] {
