@@ -1,0 +1,50 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+
+const CLI = path.join(import.meta.dirname, '../../../../prisma/backup/cli.ts');
+
+export interface Outcome {
+  /** Null when a signal ended it. */
+  code: number | null;
+  stdout: Buffer;
+  stderr: string;
+}
+
+/** `pnpm db:backup` and `pnpm db:restore` as the processes that they are. */
+export class BackupProgram {
+  readonly ended: Promise<Outcome>;
+  readonly #child: ChildProcess;
+
+  constructor(databaseUrl: string, command: 'backup' | 'restore', args: string[]) {
+    this.#child = spawn(process.execPath, [CLI, command, ...args], {
+      env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.ended = this.#outcome();
+  }
+
+  static run(
+    databaseUrl: string,
+    command: 'backup' | 'restore',
+    ...args: string[]
+  ): Promise<Outcome> {
+    return new BackupProgram(databaseUrl, command, args).ended;
+  }
+
+  /** Ends it as a crash does (-9). */
+  async kill(): Promise<Outcome> {
+    this.#child.kill('SIGKILL');
+    return this.ended;
+  }
+
+  async #outcome(): Promise<Outcome> {
+    const [stdout, stderr] = await Promise.all([
+      buffer(this.#child.stdout!),
+      text(this.#child.stderr!),
+      once(this.#child, 'close'),
+    ]);
+    return { code: this.#child.exitCode, stdout, stderr };
+  }
+}

@@ -1,0 +1,56 @@
+const REDRAW_MS = 200;
+const REMIND_MS = 15_000;
+
+/** Tells people at a terminal, and logs, how far a backup or a restore has come. */
+export interface Progress {
+  say(message: string): void;
+  /** Within the table that is under way. */
+  advance(table: string, rows: number, bytes: number): void;
+  finish(table: string, rows: number, bytes: number): void;
+}
+
+/** One line for each table; at a terminal it counts, elsewhere a slow table is told of now and then. */
+export class StreamProgress implements Progress {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #beganMs = performance.now();
+  #toldMs = this.#beganMs;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  say(message: string): void {
+    this.#write(`${message}\n`);
+  }
+
+  advance(table: string, rows: number, bytes: number): void {
+    const now = performance.now();
+    if (now - this.#toldMs < (this.#stream.isTTY ? REDRAW_MS : REMIND_MS)) return;
+    this.#toldMs = now;
+    this.#write(this.#line(table, rows, bytes) + (this.#stream.isTTY ? '' : ' …\n'));
+  }
+
+  finish(table: string, rows: number, bytes: number): void {
+    this.#write(`${this.#line(table, rows, bytes)}\n`);
+  }
+
+  #line(table: string, rows: number, bytes: number): string {
+    const seconds = ((performance.now() - this.#beganMs) / 1000).toFixed(1);
+    return `  ${table}: ${rows} rows, ${megabytes(bytes)}, ${seconds} s`;
+  }
+
+  /** At a terminal over what a count has left in the line. */
+  #write(text: string): void {
+    this.#stream.write(this.#stream.isTTY ? `\r\x1b[K${text}` : text);
+  }
+}
+
+export const silentProgress: Progress = {
+  say: () => undefined,
+  advance: () => undefined,
+  finish: () => undefined,
+};
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
