@@ -6,7 +6,7 @@ import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { RealtimeClient } from '../support/realtime-client.js';
-import { hold } from '../support/seams.js';
+import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -76,7 +76,8 @@ describe('the log of requests', () => {
     log = new LogRecorder();
     const headers = { 'x-request-id': 'request-1', traceparent };
     const pushed = imperfectPush('secret-id', headers, measuring);
-    await admin.query('SELECT pg_sleep(0.5)');
+    await untilBlocked(rind.sql, pushed);
+    await admin.query('SELECT pg_sleep(0.4)');
     await admin.query('COMMIT');
     admin.release();
     expect((await pushed).status).toBe(200);
