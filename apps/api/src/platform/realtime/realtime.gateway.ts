@@ -4,6 +4,7 @@ import { HandshakeAuth, type HandshakeRefusal, REALTIME_NAMESPACE } from '@rind/
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { DomainError } from '../errors/domain.error.js';
+import { plainAddress } from '../http/client-address.js';
 import { ClientEvents } from './client-events.js';
 import { Connections, type RealtimeSocket } from './connections.js';
 import { Realtime, type RealtimeNamespace, roomOfSession, roomOfUser } from './realtime.js';
@@ -84,11 +85,9 @@ export class RealtimeGateway
     await socket.join([roomOfUser(connection.userId), roomOfSession(connection.sessionId)]);
     // What ended before it was added was announced when nobody here listened for it.
     await authenticator.identify(token);
-    const { id: requestId, ip } = handshake;
-    this.logger.log(
-      { requestId, ip, userId: connection.userId, sessionId: connection.sessionId },
-      'Socket connected',
-    );
+    const { userId, sessionId } = connection;
+    const ip = plainAddress(handshake.ip);
+    this.logger.log({ requestId: handshake.id, ip, userId, sessionId }, 'Socket connected');
   }
 }
 
