@@ -11,16 +11,16 @@ import { withThrowawayServer } from './throwaway-server.ts';
 
 const help = `Migrations of the database, with Prisma's schema engine and its _prisma_migrations table.
 
-  pnpm db:deploy                    apply pending migrations; creates the database if there is none
-  pnpm db:status                    list migrations and their state; exit 1 unless all are applied
-  pnpm db:create <name>             write the migration from the existing ones to schema.prisma
+  npm run db:deploy                 apply pending migrations; creates the database if there is none
+  npm run db:status                 list migrations and their state; exit 1 unless all are applied
+  npm run db:create -- <name>       write the migration from the existing ones to schema.prisma
         --allow-empty               write it even if nothing changed, for SQL by hand
-  pnpm db:drift                     compare migrations with schema.prisma, and the database of
+  npm run db:drift                  compare migrations with schema.prisma, and the database of
                                     DATABASE_URL, if set, with the migrations; exit 1 on a difference
         --schema-only               leave the database of DATABASE_URL alone
-  pnpm db:check                     find what would lock a table in use for long, or break the version
+  npm run db:check                  find what would lock a table in use for long, or break the version
                                     before (docs/upgrading.md); exit 1 if there is any
-  pnpm db:resolve                   record what became of a migration that failed
+  npm run db:resolve                record what became of a migration that failed
         --rolled-back <name>        nothing of it remains: the next deploy runs it again
         --applied <name>            it was completed by hand
   --help                            this text
@@ -44,7 +44,7 @@ async function create(args: string[]): Promise<number> {
   });
   const [name, ...rest] = positionals;
   if (name === undefined || rest.length > 0) {
-    throw new MigrateError('Give the migration one name: pnpm db:create add_due_date');
+    throw new MigrateError('Give the migration one name: npm run db:create -- add_due_date');
   }
   const created = await withThrowawayServer({ env, onProgress: print }, (serverUrl) =>
     createMigration({ serverUrl, name, allowEmpty: values['allow-empty'] }),
@@ -53,7 +53,9 @@ async function create(args: string[]): Promise<number> {
     print('Nothing to do: the migrations already lead to schema.prisma.');
     return 0;
   }
-  print(`Wrote ${path.relative(process.cwd(), created.file)}. Read it, then run pnpm db:deploy.`);
+  print(
+    `Wrote ${path.relative(process.cwd(), created.file)}. Read it, then run npm run db:deploy.`,
+  );
   if (/\bDROP (TABLE|COLUMN)\b/.test(created.sql)) {
     print('It drops a table or a column with all that is in it: a rename looks like this, too.');
   }
@@ -70,7 +72,7 @@ async function drift(args: string[]): Promise<number> {
   const differences = [
     report(
       'The migrations lead to schema.prisma.',
-      'schema.prisma differs from what the migrations make. Missing (pnpm db:create writes it):',
+      'schema.prisma differs from what the migrations make. Missing (npm run db:create writes it):',
       await withThrowawayServer({ env: serverEnv, onProgress: print }, (serverUrl) =>
         schemaDrift({ serverUrl }),
       ),

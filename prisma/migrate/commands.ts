@@ -50,9 +50,9 @@ const stateNotes: Record<MigrationState, string> = {
   applied: 'applied',
   edited: 'EDITED after it was applied: undo the edit, and make a new migration instead',
   unknown: 'UNKNOWN here but applied there: the database is ahead of this checkout',
-  pending: 'pending: pnpm db:deploy applies it',
-  failed: 'FAILED: pnpm db:deploy says what to do',
-  interrupted: 'running now, or cut off: pnpm db:deploy waits for it or runs it again',
+  pending: 'pending: npm run db:deploy applies it',
+  failed: 'FAILED: npm run db:deploy says what to do',
+  interrupted: 'running now, or cut off: npm run db:deploy waits for it or runs it again',
 };
 
 async function status(args: string[]): Promise<number> {

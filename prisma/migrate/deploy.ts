@@ -232,8 +232,8 @@ function atLine(sql: string, position: string | undefined): string {
 function nextSteps(name: string): string {
   return [
     'What to do: remove the cause, in the database or in the file. Then say what became of it:',
-    `  pnpm db:resolve --rolled-back ${name}   if nothing of it remains; the next deploy runs it again`,
-    `  pnpm db:resolve --applied ${name}       if you have completed it by hand`,
-    'and run pnpm db:deploy. In the image these are node dist/migrate.js resolve … and node dist/migrate.js.',
+    `  npm run db:resolve -- --rolled-back ${name}   if nothing of it remains; the next deploy runs it again`,
+    `  npm run db:resolve -- --applied ${name}       if you have completed it by hand`,
+    'and run npm run db:deploy. In the image these are node dist/migrate.js resolve … and node dist/migrate.js.',
   ].join('\n');
 }

@@ -7,7 +7,7 @@ import { markRestored } from './mark-restored.ts';
 
 const help = `Tells Rind that a backup was put back into its database, so that devices lose and miss nothing.
 
-  pnpm db:mark-restored
+  npm run db:mark-restored
 
 Needed after a copy of the data only, or of the server's files or disk, was put back: nothing shows it. Put back in
 other ways, and by db:restore, a backup is noticed without. Run it when the copy is complete; once too often does no

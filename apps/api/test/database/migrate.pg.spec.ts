@@ -280,7 +280,7 @@ describe('a migration that fails', () => {
   it('stops the next deploy with what to do, and runs again once it is marked as rolled back', async () => {
     await expect(deployMigrations({ databaseUrl, paths })).rejects.toThrow('already exists');
     await expect(deployMigrations({ databaseUrl, paths })).rejects.toThrow(
-      `pnpm db:resolve --rolled-back ${NEXT}`,
+      `npm run db:resolve -- --rolled-back ${NEXT}`,
     );
     await writeMigration(NEXT, 'CREATE TABLE corrected ();');
     await expect(deployMigrations({ databaseUrl, paths })).rejects.toThrow('has failed');
@@ -665,7 +665,7 @@ describe('the command line', () => {
   it('has help, and one sentence for what it does not understand', async () => {
     expect(await run('--help')).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining('pnpm db:deploy'),
+      stdout: expect.stringContaining('npm run db:deploy'),
     });
     expect(await run('upgrade')).toEqual({
       code: 1,

@@ -245,7 +245,7 @@ describe('db:mark-restored', () => {
 
   test('explains itself, and does nothing then', async () => {
     const { stdout } = await run(['--help'], database.url);
-    expect(stdout).toContain('pnpm db:mark-restored');
+    expect(stdout).toContain('npm run db:mark-restored');
     expect((await sql.query('SELECT FROM sync_lost_intervals')).rowCount).toBe(0);
   });
 
