@@ -18,8 +18,19 @@ export function findDatabaseUrl(env: NodeJS.ProcessEnv): string | undefined {
 export const howToNameDatabase =
   'Start Rind first (npm start), or set DATABASE_URL, for example postgresql://rind:password@localhost:5432/rind';
 
+/** Where the API listens: as the environment says, else as a running `npm start` was told. */
+export function findPort(env: NodeJS.ProcessEnv): number {
+  const running = readDataFile(env, 'running.json');
+  const state = running === undefined ? {} : (JSON.parse(running) as { port?: number });
+  return Number(env['PORT']) || state.port || 3000;
+}
+
 function embeddedDatabaseUrl(env: NodeJS.ProcessEnv): string | undefined {
+  return readDataFile(env, 'database-url');
+}
+
+function readDataFile(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const dataDir = env['RIND_DATA_DIR'] || path.join(prismaDir, '../.data');
-  const file = path.join(dataDir, 'database-url');
+  const file = path.join(dataDir, name);
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
 }

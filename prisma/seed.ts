@@ -6,7 +6,7 @@ import { createApp } from '../apps/api/dist/create-app.js';
 import { loadConfig } from '../apps/api/dist/platform/config/config.js';
 import { SyncService } from '../apps/api/dist/sync/sync.service.js';
 import { UsersService } from '../apps/api/dist/users/users.service.js';
-import { findDatabaseUrl, howToNameDatabase } from './database-url.ts';
+import { findDatabaseUrl, findPort, howToNameDatabase } from './database-url.ts';
 
 const help = `Fills a development database with something to look at. May be run again: it restores its own rows
 and leaves all others alone.
@@ -175,7 +175,7 @@ class Seeder {
 A conflict to look at: Ada's phone changed the task demo-roof after her tablet last pulled. The tablet's
 push is refused with 409 sync_conflict:
 
-  API=http://localhost:${process.env['PORT'] || 3000}/api/v1
+  API=http://localhost:${findPort(process.env)}/api/v1
   TOKEN=$(curl -s $API/auth/login -H 'Content-Type: application/json' \\
     -d '${JSON.stringify({ email: ada.email, password: PASSWORD })}' | sed -nE 's/.*"accessToken":"([^"]+)".*/\\1/p')
   curl -s $API/sync/push -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\

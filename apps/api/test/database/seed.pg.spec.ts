@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -7,18 +10,20 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
-/** Runs the script as `pnpm db:seed` does, on the built API. */
+/** Runs the script as `npm run db:seed` does, on the built API. */
 const seed = (env: Record<string, string>) =>
   promisify(execFile)(process.execPath, ['prisma/seed.ts'], {
     cwd: root,
     env: { PATH: process.env['PATH'], ...env },
   });
 
-describe('pnpm db:seed', () => {
+describe('npm run db:seed', () => {
   let database: TestDatabase;
   let sql: pg.Client;
+  let dataDir: string;
 
   beforeAll(async () => {
+    dataDir = await mkdtemp(path.join(tmpdir(), 'rind-seed-'));
     database = await createTestDatabase();
     sql = new pg.Client({ connectionString: database.url });
     await sql.connect();
@@ -26,6 +31,7 @@ describe('pnpm db:seed', () => {
   afterAll(async () => {
     await sql.end();
     await database.drop();
+    await rm(dataDir, { recursive: true });
   });
 
   async function people(): Promise<unknown[]> {
@@ -40,8 +46,9 @@ describe('pnpm db:seed', () => {
   }
 
   test('makes an admin, two users, devices, records and a conflict; again, it only restores its own', async () => {
-    const { stdout } = await seed({ DATABASE_URL: database.url });
+    const { stdout } = await seed({ DATABASE_URL: database.url, PORT: '4000' });
     expect(stdout).toContain('409 sync_conflict');
+    expect(stdout).toContain('API=http://localhost:4000/api/v1');
     const expected = [
       { email: 'ada@demo.example.com', devices: 2, projects: 2, tasks: 4, roles: ['user'] },
       {
@@ -55,7 +62,9 @@ describe('pnpm db:seed', () => {
     ];
     expect(await people()).toEqual(expected);
     await sql.query(`UPDATE tasks SET title = 'mine', is_deleted = true WHERE id = 'demo-sail'`);
-    await seed({ DATABASE_URL: database.url });
+    await writeFile(path.join(dataDir, 'running.json'), '{"pid":1,"port":4321}');
+    const again = await seed({ DATABASE_URL: database.url, RIND_DATA_DIR: dataDir });
+    expect(again.stdout).toContain('API=http://localhost:4321/api/v1');
     expect(await people()).toEqual(expected);
     const { rows } = await sql.query(`SELECT title FROM tasks WHERE id = 'demo-sail'`);
     expect(rows).toEqual([{ title: 'Wash the sail' }]);
