@@ -1,3 +1,4 @@
+import './require-node.js';
 import { deployMigrations } from '@rind/database/migrate/deploy';
 import { MigrateError, describeError } from '@rind/database/migrate/errors';
 import { Logger } from '@nestjs/common';

@@ -1,3 +1,4 @@
+import './require-node.js';
 import { operations, runCommand } from '@rind/database/migrate/commands';
 
 const help = `Migrates the database, as the API does at its start unless it has MIGRATE=off.

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, Server } from 'node:net';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { listenEverywhere } from '../../src/listen.js';
 import { ApiProcess } from '../support/api-process.js';
@@ -43,6 +46,23 @@ describe('The API', () => {
     );
   });
 });
+
+test.each(['main.js', 'migrate.js'])(
+  '%s says which Node it needs under an older one',
+  async (entry) => {
+    const pretend = `Object.defineProperty(process, 'versions', { value: { node: '20.20.2' } })`;
+    const started = promisify(execFile)(process.execPath, [
+      '--import',
+      `data:text/javascript,${encodeURIComponent(pretend)}`,
+      path.join(import.meta.dirname, '../../dist', entry),
+    ]);
+    await expect(started).rejects.toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'Rind needs Node.js 24 or newer; this is 20.20.2. npm start brings its own.\n',
+    });
+  },
+);
 
 describe('listenEverywhere', () => {
   test('takes IPv4 where there is no IPv6', async () => {
