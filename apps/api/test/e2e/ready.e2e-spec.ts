@@ -56,7 +56,10 @@ describe('GET /health/ready', () => {
 
   test('answers while the database takes connections and says nothing, and soon after that is over', async () => {
     const proxy = await TcpProxy.start(database.url);
-    const behind = await TestApp.start({ database, env: { DATABASE_URL: proxy.url } });
+    const behind = await TestApp.start({
+      database,
+      env: { DATABASE_URL: proxy.url, WORKER: 'off' },
+    });
     await readyWhen(isOk, behind);
     proxy.freeze();
     // What hangs is given up, and what follows it hangs, too.
