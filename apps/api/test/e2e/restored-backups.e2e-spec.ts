@@ -10,6 +10,7 @@ import {
   replacedFiles,
   replacedRows,
   replacedTables,
+  restoredFile,
   type Restorable,
 } from '../support/put-back.js';
 import { SyncedDevice } from '../support/synced-device.js';
@@ -113,6 +114,7 @@ async function pull(token: string, cursor = 0): Promise<PullResult> {
 }
 
 const ways = [
+  ['a file of db:backup, with db:restore', restoredFile],
   ['the whole database dropped and made anew', replacedDatabase],
   ['tables dropped and made anew under living connections', replacedTables],
   ['a promoted standby', promotedStandby],

@@ -6,6 +6,9 @@ import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { backUp } from '../../../../prisma/backup/back-up.ts';
+import { FileOutput } from '../../../../prisma/backup/backup-file.ts';
+import { restoreBackup } from '../../../../prisma/backup/restore.ts';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
 import { markRestored } from '../../../../prisma/restored/mark-restored.ts';
 import { readServerPid } from '../../../../scripts/embedded-postgres/orphan.ts';
@@ -68,6 +71,41 @@ export async function replacedDatabase(): Promise<Restorable> {
       await server.query(`DROP DATABASE IF EXISTS "${backup}"`);
       await server.end();
       await database.drop();
+    },
+  };
+}
+
+/** As an operator does it: the API goes away, `pnpm db:restore --replace`, and it comes back. */
+export async function restoredFile(): Promise<Restorable> {
+  const database = await createTestDatabase();
+  const databaseUrl = database.url;
+  const wire = await TcpProxy.start(databaseUrl);
+  const rind = await startApi({ url: wire.url, drop: async () => undefined });
+  const directory = await mkdtemp(path.join(tmpdir(), 'rind-put-back-'));
+  const file = path.join(directory, 'backup.rind');
+  const sql = new pg.Client({ connectionString: databaseUrl });
+  await sql.connect();
+  return {
+    rind,
+    backUp: async () => {
+      const output = await FileOutput.open(file, { replace: true });
+      await backUp({ databaseUrl, version: '1.2.3', output });
+    },
+    putBack: async () => {
+      wire.refuse();
+      await sql.query(
+        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'rind-%'`,
+      );
+      await restoreBackup({ databaseUrl, file, replace: true });
+      wire.pass();
+    },
+    stop: async () => {
+      await rind.stop();
+      await wire.close();
+      await sql.end();
+      await database.drop();
+      await rm(directory, { recursive: true });
     },
   };
 }
