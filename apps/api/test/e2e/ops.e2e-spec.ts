@@ -192,6 +192,13 @@ describe('what operators look at', () => {
     },
   );
 
+  test.each(rules.map(({ alert }) => alert))(
+    'docs/operations.md says what to do about %s',
+    (alert) => {
+      expect(read('docs/operations.md')).toMatch(new RegExp(`^### ${alert}$`, 'm'));
+    },
+  );
+
   test('no two alerts have one name, and no two panels one id', () => {
     expect(new Set(rules.map(({ alert }) => alert)).size).toBe(rules.length);
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
