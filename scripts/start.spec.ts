@@ -158,7 +158,7 @@ describe('npm start', { timeout: 180_000 }, () => {
   });
 
   test('names all that is wrong with the environment, the port too, before it starts anything', async () => {
-    dataDir = join(parent, 'never-used');
+    dataDir = join(parent, 'never-made');
     const rind = start({ PORT: 'http', LOG_LEVEL: 'no-such-level', SYNC_STRICT: 'yes' });
 
     assert.equal(await rind.ended, 1);

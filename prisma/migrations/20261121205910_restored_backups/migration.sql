@@ -83,9 +83,9 @@ BEGIN
   SELECT * INTO marker FROM sync_marker;
   -- Keys come last when a dump is put back, after all rows.
   IF NOT FOUND OR NOT EXISTS (
-    SELECT FROM pg_constraint WHERE conrelid = to_regclass('sync_clocks') AND contype = 'f'
+    SELECT FROM pg_constraint WHERE confrelid = to_regclass('sync_clocks') AND contype = 'f'
   ) THEN
-    RAISE EXCEPTION 'The database is incomplete: sync_marker is empty, or sync_clocks has no foreign key'
+    RAISE EXCEPTION 'The database is incomplete: sync_marker is empty, or no foreign key leads to sync_clocks'
       USING ERRCODE = 'object_not_in_prerequisite_state',
         HINT = 'When a backup has been put back completely, run db:mark-restored';
   END IF;

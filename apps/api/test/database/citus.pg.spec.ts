@@ -63,6 +63,7 @@ async function readStatements(): Promise<string> {
 describe('the statements of docs/scaling.md distribute', () => {
   let database: TestDatabase;
   let sql: pg.Client;
+  let rind: TestApp | undefined;
 
   beforeAll(async () => {
     database = await createTestDatabase();
@@ -74,6 +75,7 @@ describe('the statements of docs/scaling.md distribute', () => {
     await sql.query('SELECT refuse_foreign_keys()');
   });
   afterAll(async () => {
+    await rind?.stop();
     await sql.end();
     await database.drop();
   });
@@ -111,7 +113,7 @@ describe('the statements of docs/scaling.md distribute', () => {
   });
 
   test('so that an account still signs up, syncs, and takes its rows along when it is deleted', async () => {
-    const rind = await TestApp.start({ database });
+    rind = await TestApp.start({ database });
     const account = await rind.signUp();
     const token = account.accessToken;
     const project = { id: 'a', name: 'A', created_at: 1, updated_at: 1 };
@@ -128,7 +130,6 @@ describe('the statements of docs/scaling.md distribute', () => {
       const { rowCount } = await sql.query(`SELECT FROM ${table}`);
       expect([table, rowCount]).toEqual([table, 0]);
     }
-    await rind.stop();
   });
 });
 

@@ -185,7 +185,8 @@ describe('the marker', () => {
     await sql.query(
       `ALTER TABLE sync_clocks RENAME TO gone;
        CREATE TABLE sync_clocks (LIKE gone INCLUDING ALL, FOREIGN KEY (user_id) REFERENCES users);
-       INSERT INTO sync_clocks SELECT * FROM gone; DROP TABLE gone CASCADE`,
+       INSERT INTO sync_clocks SELECT * FROM gone; DROP TABLE gone CASCADE;
+       ALTER TABLE tasks ADD FOREIGN KEY (user_id) REFERENCES sync_clocks`,
     );
     expect((await notice()).differences).toEqual(['clocks_oid', 'clocks_file']);
     expect(await notice()).toEqual(unchanged);
@@ -198,7 +199,7 @@ describe('the marker', () => {
 
   test.each([
     ['is empty', 'DELETE FROM sync_marker'],
-    ['has clocks without keys', 'ALTER TABLE sync_clocks DROP CONSTRAINT sync_clocks_user_id_fkey'],
+    ['has no foreign keys yet', 'ALTER TABLE sync_clocks DROP CONSTRAINT sync_clocks_pkey CASCADE'],
   ])('refuses to judge a database that is being put back: one that %s', async (_what, change) => {
     await sql.query(change);
     await expect(notice()).rejects.toMatchObject({

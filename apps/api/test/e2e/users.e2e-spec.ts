@@ -5,6 +5,8 @@ import { UsersRepository } from '../../src/users/users.repository.js';
 import { hold, untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
+// From before the first connection on: each keeps the function that it finds, to measure its statements.
+const query = jest.spyOn(pg.Client.prototype, 'query');
 let rind: TestApp;
 let account: Account;
 
@@ -25,11 +27,10 @@ const call = <Body>(method: string, path: string, body?: unknown) =>
 describe('reading the profile', () => {
   test('takes one statement, roles included', async () => {
     await call('GET', '/users/me');
-    const query = jest.spyOn(pg.Client.prototype, 'query');
+    query.mockClear();
     const { body } = await call<User>('GET', '/users/me');
     // Jobs and notices have statements of their own meanwhile.
     const own = query.mock.calls.filter((call) => JSON.stringify(call).includes(account.id));
-    query.mockRestore();
     expect(own).toHaveLength(1);
     expect(body).toEqual({ ...account.user, roles: ['user'] });
   });
