@@ -66,5 +66,4 @@ export const stages: readonly Stage[] = [
     title: `Benchmark of ${suite}, tiny`,
     args: packageScript('bench', suite, '--smoke'),
   })),
-  { name: 'mutations', title: 'Tests of the tests', args: packageScript('test:mutations') },
 ];
