@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { chooseAccount } from '../../../../scripts/embedded-postgres/account.ts';
 import { findFreePort } from '../../../../scripts/ports.ts';
+import { endBoundProgram, startBoundProgram, untilItSays } from './bound-program.ts';
 import { findOptionalPart } from './optional-parts.ts';
 
 const HOST = '127.0.0.1';
@@ -12,18 +11,6 @@ const GUIDE = path.join(import.meta.dirname, '../../../../docs/scaling.md');
 
 /** Fewer than the instances of a test open, so that they share them, and enough for tests that hold some. */
 export const POOL_SIZE = 6;
-
-/** Ends it when standard input ends, and so also when Jest was killed. SIGTERM: at once, whoever is connected. */
-const RUN_UNTIL_INPUT_ENDS = `
-  exec 3<&0
-  "$@" 3<&- &
-  pooler=$!
-  { read -r _ <&3; kill -TERM $pooler; } >/dev/null 2>&1 &
-  watcher=$!
-  exec 3<&-
-  wait $pooler
-  kill $watcher 2>/dev/null
-`;
 
 /** Null where it is not installed. */
 export const findPgBouncer = (): string | null =>
@@ -46,17 +33,12 @@ export class PgBouncer {
     const port = await findFreePort(HOST);
     const directory = await writeSettings(new URL(serverUrl), port);
     const settings = path.join(directory, 'pgbouncer.ini');
-    const child = spawn('/bin/sh', ['-c', RUN_UNTIL_INPUT_ENDS, 'sh', program, settings], {
-      cwd: '/',
-      // It logs to the standard error, and refuses to run as root.
-      stdio: ['pipe', 'ignore', 'pipe'],
-      ...chooseAccount([]),
-    });
+    const child = startBoundProgram([program, settings]);
     const url = new URL(serverUrl);
     url.host = `${HOST}:${port}`;
     const pooler = new PgBouncer(url.href, child, directory);
     try {
-      await untilUp(child);
+      await untilItSays(child, 'process up');
     } catch (error) {
       await pooler.stop();
       throw error;
@@ -65,11 +47,7 @@ export class PgBouncer {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null) {
-      const closed = once(this.#child, 'close');
-      this.#child.stdin?.end();
-      await closed;
-    }
+    await endBoundProgram(this.#child);
     await rm(this.#directory, { recursive: true, force: true });
   }
 }
@@ -97,16 +75,4 @@ async function readGuide(): Promise<string> {
   const settings = /```ini\n(\[databases\][^`]*)```/.exec(await readFile(GUIDE, 'utf8'))?.[1];
   if (settings === undefined) throw new Error(`${GUIDE} has no settings of PgBouncer`);
   return settings;
-}
-
-async function untilUp(child: ChildProcess): Promise<void> {
-  let output = '';
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', () => reject(new Error(`PgBouncer did not start:\n${output}`)));
-    child.stderr?.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.includes('process up')) resolve();
-    });
-  });
 }
