@@ -21,6 +21,10 @@ export class RoundRobin {
     return balancer;
   }
 
+  add(target: string): void {
+    this.targets = [...this.targets, new URL(target)];
+  }
+
   /** As a health check takes a target out. */
   remove(target: string): void {
     this.targets = this.targets.filter(({ origin }) => origin !== new URL(target).origin);
