@@ -6,6 +6,7 @@ import type { AuthResult, PullResult, PushResult } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApiProcess } from '../support/api-process.js';
 import { HttpBalancer } from '../support/http-balancer.js';
+import { findNginx, Nginx } from '../support/nginx.js';
 import { RealtimeClient } from '../support/realtime-client.js';
 import { RoundRobin } from '../support/round-robin.js';
 import {
@@ -120,12 +121,12 @@ const projectsOf = (changes: PullResult['changes']): string[] =>
 describe('two processes that are replaced one after the other under load', () => {
   let database: TestDatabase;
   let processes: ApiProcess[];
-  let balancer: HttpBalancer | RoundRobin;
+  let balancer: HttpBalancer | RoundRobin | Nginx;
   let devices: BusyDevice[];
   let sockets: RealtimeClient[];
   const started: ApiProcess[] = [];
 
-  async function start(): Promise<ApiProcess> {
+  async function start(port?: number): Promise<ApiProcess> {
     const environment = {
       ...databaseEnvironment(database),
       LOG_LEVEL: 'error',
@@ -135,8 +136,10 @@ describe('two processes that are replaced one after the other under load', () =>
       RATE_LIMIT_USER_PER_MINUTE: '0',
       RATE_LIMIT_SYNC_PER_MINUTE: '0',
       RATE_LIMIT_AUTH_PER_MINUTE: '0',
+      // nginx is one.
+      TRUST_PROXY: '1',
     };
-    const api = await ApiProcess.start(environment);
+    const api = await ApiProcess.start(environment, port === undefined ? {} : { port });
     started.push(api);
     return api;
   }
@@ -243,4 +246,19 @@ describe('two processes that are replaced one after the other under load', () =>
       return fresh;
     });
   });
+
+  const nginx = findNginx();
+  (nginx === null ? test.skip : test)(
+    'lose nothing behind nginx with the site of ops/nginx, which never asks whether they are ready',
+    async () => {
+      balancer = await Nginx.start(
+        nginx!,
+        processes.map(({ url }) => url),
+      );
+      await replaceBoth(async (old) => {
+        expect([await old.stop(), old.output]).toEqual([0, '']);
+        return start(Number(new URL(old.url).port));
+      });
+    },
+  );
 });

@@ -15,6 +15,8 @@ interface ApiProcessOptions {
   clockOffsetMs?: number;
   /** What its health has to answer for it to count as started. */
   until?: 'live' | 'ready';
+  /** By default any that is free. */
+  port?: number;
 }
 
 /** The built API as it runs in production: a process of its own, all that it prints is kept. */
@@ -31,10 +33,10 @@ export class ApiProcess {
 
   static async start(
     environment: Record<string, string>,
-    { clockOffsetMs, until = 'ready' }: ApiProcessOptions = {},
+    { clockOffsetMs, until = 'ready', port: givenPort }: ApiProcessOptions = {},
   ): Promise<ApiProcess> {
     if (!existsSync(API_ENTRY)) throw new Error('The API is not built: run `pnpm build` first.');
-    const port = await findFreePort();
+    const port = givenPort ?? (await findFreePort());
     const hasWrongClock = clockOffsetMs !== undefined;
     const child = spawn(
       process.execPath,
