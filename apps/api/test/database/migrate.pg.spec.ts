@@ -353,6 +353,42 @@ describe('a migration of a table that is in use', () => {
     expect(await deployment).toEqual({ applied: [NEXT] });
   });
 
+  it('builds an index concurrently while another process waits for its turn', async () => {
+    await client.query('SAVEPOINT used; INSERT INTO roles VALUES (1)');
+    await writeMigration(NEXT, 'CREATE INDEX CONCURRENTLY by_name ON roles (name);');
+    const first = deployMigrations({ databaseUrl, paths });
+    await untilSomebodyWaits();
+    const { onProgress, seen } = progressWatcher('waiting');
+    const second = deployMigrations({ databaseUrl, paths, onProgress, lockTimeoutMs: 10_000 });
+    await seen;
+    await untilSomebodyAsksForTheLock();
+
+    await client.query('COMMIT');
+
+    expect(await Promise.all([first, second])).toEqual([{ applied: [NEXT] }, { applied: [] }]);
+  });
+
+  /** From now on, in a session of its own: a transaction sees one state of the sessions only. */
+  async function untilSomebodyAsksForTheLock(): Promise<void> {
+    const other = new pg.Client({ connectionString: databaseUrl });
+    await other.connect();
+    const { rows } = await other.query('SELECT clock_timestamp()::text AS now');
+    try {
+      for (let attempt = 0; attempt < 500; attempt += 1) {
+        const { rowCount } = await other.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database()
+             AND query LIKE 'SELECT pg_%advisory_lock%' AND query_start > $1`,
+          [rows[0].now],
+        );
+        if (rowCount) return;
+        await delay(20);
+      }
+    } finally {
+      await other.end();
+    }
+    throw new Error('Nobody asks.');
+  }
+
   async function untilSomebodyWaits(): Promise<void> {
     for (let attempt = 0; attempt < 500; attempt += 1) {
       const { rowCount } = await client.query(
