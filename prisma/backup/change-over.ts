@@ -1,13 +1,13 @@
 import pg from 'pg';
 import type { ConnectionTarget } from '../migrate/connection.ts';
-import { MigrateError, describeError, sqlState } from '../migrate/errors.ts';
+import { LOCK_NOT_AVAILABLE, MigrateError, describeError, sqlState } from '../migrate/errors.ts';
 import type { Migration } from '../migrate/project-files.ts';
 import { putBackJobs } from './job-rows.ts';
 import { loadedJobs } from './load.ts';
-import { isOfAnotherVersion, refuseRunningApi } from './occupancy.ts';
+import { isOfNewerVersion, refuseRunningApi } from './occupancy.ts';
+import type { Progress } from './progress.ts';
 import { dropObjects, moveObjects, objectsOf } from './schema-objects.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
 const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01';
 const LOCK_TIMEOUT_SECONDS = 30;
 
@@ -22,6 +22,7 @@ interface ChangeOverOptions {
   /** Holds the same objects, with the backup in them. */
   staging: ConnectionTarget;
   migrations: Migration[];
+  progress: Progress;
 }
 
 /** Puts what was prepared in the place of what is there, in one short transaction. */
@@ -43,11 +44,12 @@ export async function changeOver(
 
 async function changeOverInTransaction(
   client: pg.Client,
-  { target, staging, migrations }: ChangeOverOptions,
+  options: ChangeOverOptions,
 ): Promise<ChangeOver> {
+  const { target, staging } = options;
   const jobs = await putBackJobs(client, loadedJobs(staging.schema));
   await client.query(`DROP TABLE ${loadedJobs(staging.schema)}`);
-  await dropWhatIsThere(client, { target, staging, migrations });
+  await dropWhatIsThere(client, options);
   await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(target.schema)}`);
   await moveObjects(client, staging.schema, target.schema);
   // Fails where something was left behind in it.
@@ -62,14 +64,21 @@ async function changeOverInTransaction(
 /** What this checkout makes, by its names; what others made beside it stays. */
 async function dropWhatIsThere(
   client: pg.Client,
-  { target, staging, migrations }: ChangeOverOptions,
+  { target, staging, migrations, progress }: ChangeOverOptions,
 ): Promise<void> {
   const existing = await objectsOf(client, target.schema);
-  // Then what is unknown here is most likely Rind's, too.
-  const all = await isOfAnotherVersion(client, target, migrations);
   const coming = new Set((await objectsOf(client, staging.schema)).map(keyOf));
-  const obsolete = existing.filter((object) => all || coming.has(keyOf(object)));
-  await dropObjects(client, target.schema, obsolete);
+  const known = existing.filter((object) => coming.has(keyOf(object)));
+  const unknown = existing.filter((object) => !coming.has(keyOf(object)));
+  // Most likely Rind's, too.
+  const isObsolete = unknown.length > 0 && (await isOfNewerVersion(client, target, migrations));
+  if (isObsolete) {
+    progress.say(
+      'A newer version has migrated the database. What only that one can have made is dropped: ' +
+        `${unknown.map(({ kind, name }) => `${kind.toLowerCase()} ${name}`).join(', ')}.`,
+    );
+  }
+  await dropObjects(client, target.schema, isObsolete ? existing : known);
 }
 
 const keyOf = ({ kind, name }: { kind: string; name: string }): string => `${kind} ${name}`;

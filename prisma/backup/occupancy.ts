@@ -61,13 +61,12 @@ export async function refuseToReplace(
   );
 }
 
-/** Whether another version has migrated the database, so that it may have tables that nobody here knows. */
-export async function isOfAnotherVersion(
+/** Whether a newer version has migrated the database, so that it may have tables that nobody here knows. */
+export async function isOfNewerVersion(
   client: pg.Client,
   target: ConnectionTarget,
   migrations: Migration[],
 ): Promise<boolean> {
-  const states = (await readHistory(client, target, migrations)).map(({ state }) => state);
-  const isHere = (state: string): boolean => state === 'applied' || state === 'edited';
-  return states.some(isHere) && !states.every(isHere);
+  const history = await readHistory(client, target, migrations);
+  return history.some(({ state }) => state === 'unknown');
 }

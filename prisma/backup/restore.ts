@@ -23,6 +23,11 @@ import { refuseRunningApi, refuseToReplace } from './occupancy.ts';
 import { type Progress, silentProgress } from './progress.ts';
 import { type BackupContent, verifyBackup } from './read-backup.ts';
 
+/** One less than PostgreSQL's NAMEDATALEN. */
+const MAX_NAME_BYTES = 63;
+/** The comment on the schema that a restore works in: what has it may be dropped. */
+const STAGING_MARK = 'A restore of Rind that is under way, or was cut off.';
+
 export interface RestoreOptions {
   databaseUrl: string;
   file: string;
@@ -56,6 +61,7 @@ export async function restoreBackup({
   paths = projectPaths,
 }: RestoreOptions): Promise<RestoreSummary> {
   const target = parseDatabaseUrl(databaseUrl);
+  const staging = stagingOf(target);
   progress.say(`Checking ${file}.`);
   const { header } = await verifyBackup(file);
   const migrations = await readMigrations(paths);
@@ -65,7 +71,7 @@ export async function restoreBackup({
   return withMigrationLock(target, { onProgress }, async (client) => {
     await refuseRunningApi(client);
     await refuseToReplace(client, { target, migrations, replace });
-    const staging = await createStaging(client, target);
+    await createStaging(client, staging);
     try {
       progress.say(`Restoring the backup of ${header.createdAt}.`);
       const prepare = { target: staging, paths };
@@ -74,13 +80,14 @@ export async function restoreBackup({
         loadBackup(loader, { file, schema: staging.schema, progress }),
       );
       await applyMigrations(client, { ...prepare, migrations, onProgress });
-      await migrateJobQueue(target);
       await analyze(staging);
-      const changed = await changeOver(client, { target, staging, migrations });
+      // Of the database in use, so as late as can be.
+      await migrateJobQueue(target);
+      const changed = await changeOver(client, { target, staging, migrations, progress });
       return { header, rows: rowsOf(content), ...changed };
     } catch (error) {
       // Where the connection is gone, the next restore does it.
-      await dropStaging(client, staging).catch(() => undefined);
+      await dropStaging(client, staging.schema).catch(() => undefined);
       throw error;
     }
   });
@@ -113,19 +120,41 @@ function knownMigrations(
   });
 }
 
-async function createStaging(
-  client: pg.Client,
-  target: ConnectionTarget,
-): Promise<ConnectionTarget> {
-  const staging = { ...target, schema: `${target.schema}_restoring` };
-  // What a restore left behind that was killed.
-  await dropStaging(client, staging);
-  await client.query(`CREATE SCHEMA ${pg.escapeIdentifier(staging.schema)}`);
-  return staging;
+/** Beside the schema in use. PostgreSQL cuts names that are too long, and would take one schema for the other. */
+function stagingOf(target: ConnectionTarget): ConnectionTarget {
+  const schema = `${target.schema}_restoring`;
+  if (Buffer.byteLength(schema) > MAX_NAME_BYTES) {
+    throw new MigrateError(
+      `The schema name "${target.schema}" is too long: the backup is put into "${schema}" first, and PostgreSQL ` +
+        `cuts names off after ${MAX_NAME_BYTES} bytes. Rename the schema.`,
+    );
+  }
+  return { ...target, schema };
 }
 
-async function dropStaging(client: pg.Client, { schema }: ConnectionTarget): Promise<void> {
-  await client.query(`DROP SCHEMA IF EXISTS ${pg.escapeIdentifier(schema)} CASCADE`);
+async function createStaging(client: pg.Client, { schema }: ConnectionTarget): Promise<void> {
+  // What a restore left behind that was killed.
+  await dropStaging(client, schema);
+  const name = pg.escapeIdentifier(schema);
+  // One message is one transaction: there is none without the mark.
+  await client.query(
+    `CREATE SCHEMA ${name}; COMMENT ON SCHEMA ${name} IS ${pg.escapeLiteral(STAGING_MARK)}`,
+  );
+}
+
+/** None but one that a restore has made. */
+async function dropStaging(client: pg.Client, schema: string): Promise<void> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    `SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = $1`,
+    [schema],
+  );
+  if (rows.length === 0) return;
+  if (rows[0]!.comment !== STAGING_MARK) {
+    throw new MigrateError(
+      `There is a schema "${schema}" that no restore has made, and a restore needs that name: rename it.`,
+    );
+  }
+  await client.query(`DROP SCHEMA ${pg.escapeIdentifier(schema)} CASCADE`);
 }
 
 /** Or the first queries would be planned for empty tables. */

@@ -13,6 +13,7 @@ import {
   encodeHeader,
   type BackupHeader,
 } from '../../../../prisma/backup/format.ts';
+import { silentProgress } from '../../../../prisma/backup/progress.ts';
 import { verifyBackup } from '../../../../prisma/backup/read-backup.ts';
 import { type RestoreOptions, restoreBackup } from '../../../../prisma/backup/restore.ts';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.ts';
@@ -448,15 +449,58 @@ describe('what is in the database', () => {
     expect(await schemas(to)).not.toContain(STAGING);
   });
 
-  test('goes with the tables of the version that made it, when that is another one', async () => {
+  test.each([
+    [
+      'pending',
+      'DELETE FROM _prisma_migrations WHERE migration_name = (SELECT max(migration_name) FROM _prisma_migrations)',
+    ],
+    [
+      'failed',
+      `UPDATE _prisma_migrations SET finished_at = NULL, logs = 'no' WHERE migration_name = (SELECT max(migration_name) FROM _prisma_migrations)`,
+    ],
+    [
+      'interrupted',
+      'UPDATE _prisma_migrations SET finished_at = NULL WHERE migration_name = (SELECT max(migration_name) FROM _prisma_migrations)',
+    ],
+  ])('stays as far as somebody added it, also where a migration is %s', async (_state, sql) => {
+    await to.query(`CREATE TABLE mine (id int); INSERT INTO mine VALUES (1); ${sql}`);
+    await write();
+    await restore({ replace: true });
+    expect((await to.query('SELECT id FROM mine')).rows).toEqual([{ id: 1 }]);
+  });
+
+  test('goes with the tables of the version that made it, when that is a newer one', async () => {
     await write();
     await to.query(
       `CREATE TABLE of_the_next_version (user_id uuid REFERENCES users);
        INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count)
        VALUES ('1', 'x', '29990101000000_next', now(), 1)`,
     );
-    await restore({ replace: true });
+    const said: string[] = [];
+    const progress = { ...silentProgress, say: (line: string) => void said.push(line) };
+    await restore({ replace: true, progress });
+    expect(said).toContainEqual(expect.stringContaining('is dropped: table of_the_next_version.'));
     expect(await databaseDrift({ databaseUrl: target.url })).toBeNull();
+  });
+
+  test('stays in a schema whose name leaves no room for the one beside it', async () => {
+    await write();
+    // 54 characters, and 55 bytes.
+    const schema = `${'s'.repeat(53)}ä`;
+    const url = `${target.url}?schema=${schema}`;
+    await deployMigrations({ databaseUrl: url });
+    await to.query(
+      `INSERT INTO "${schema}".users (id, email, display_name) VALUES (gen_random_uuid(), 'a', 'a')`,
+    );
+    await expect(restore({ databaseUrl: url, replace: true })).rejects.toThrow('is too long');
+    expect((await to.query(`SELECT FROM "${schema}".users`)).rowCount).toBe(1);
+  });
+
+  test('stays in a schema that somebody else gave the name of the one beside it', async () => {
+    await write();
+    await to.query(`CREATE SCHEMA ${STAGING}; CREATE TABLE ${STAGING}.mine (id int)`);
+    await expect(restore()).rejects.toThrow('that no restore has made');
+    await to.query(`SELECT FROM ${STAGING}.mine`);
   });
 
   test('is not touched while the API runs, nor when it is started meanwhile', async () => {
