@@ -123,6 +123,12 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  test('gives secrets to no service that it makes read-only, which Compose refuses', () => {
+    for (const [name, { read_only: readOnly, secrets = [] }] of entries) {
+      assert.ok(!readOnly || secrets.length === 0, name);
+    }
+  });
+
   test('mounts what the repository has', () => {
     for (const { name, source } of mounts) {
       if (source.startsWith('./')) assert.ok(statSync(join(root, source)), `${name}: ${source}`);
