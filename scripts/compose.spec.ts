@@ -77,6 +77,12 @@ function variables(): string[] {
   return [...new Set([...used, ...ofSecrets])].toSorted();
 }
 
+/** Names that the first lines of the file explain. */
+function explained(): string[] {
+  const head = text.slice(0, text.indexOf('\nname:'));
+  return [...head.matchAll(/^# {3}([A-Z_]+) {2,}/gm)].map(([, name]) => name ?? '');
+}
+
 const servicesIn = (...profiles: string[]): string[] =>
   entries
     .filter(([, service]) => service.profiles?.every((name) => profiles.includes(name)) ?? true)
@@ -102,15 +108,13 @@ describe('docker-compose.yml', () => {
 
   test('reads no variable but those of the API and those that its first lines explain', () => {
     const ofApi = Object.keys(parseEnv(read('.env.example')));
-    const head = text.slice(0, text.indexOf('\nname:'));
-    const explained = [...head.matchAll(/^# {3}([A-Z_]+) {2,}/gm)].map(([, name]) => name ?? '');
-    const known = new Set([...ofApi, ...explained]);
+    const known = new Set([...ofApi, ...explained()]);
     assert.deepEqual(
       variables().filter((name) => !known.has(name)),
       [],
     );
     assert.deepEqual(
-      explained.filter((name) => !variables().includes(name)),
+      explained().filter((name) => !variables().includes(name)),
       [],
     );
   });
@@ -158,8 +162,13 @@ describe('the API in it', () => {
 
     test(`${name} is given nothing that the API does not read`, () => {
       const known = Object.keys(parseEnv(read('.env.example')));
-      for (const variable of Object.keys(service.environment ?? {})) {
-        assert.ok(known.includes(variable), variable);
+      const { environment = {} } = service;
+      for (const [variable, value] of Object.entries(environment)) {
+        assert.ok(value === '' || known.includes(variable), variable);
+      }
+      // They are in the same .env.
+      for (const variable of explained().filter((name) => /PASSWORD|SECRET|TOKEN/.test(name))) {
+        assert.equal(environment[variable], '', variable);
       }
     });
   }
