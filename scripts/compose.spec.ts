@@ -223,10 +223,25 @@ describe('its metrics', () => {
 });
 
 describe('its proxy', () => {
-  test('asks all API containers, and tells them who asked', () => {
-    const { source } = mounts.find(({ name }) => name === 'proxy')!;
-    const config = read(source);
+  const { source } = mounts.find(({ name }) => name === 'proxy')!;
+  const config = read(source);
+
+  test('asks all API containers', () => {
     assert.match(config, /set \$api rind-api;\s+proxy_pass http:\/\/\$api:3000;/);
-    assert.match(config, /proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;/);
+  });
+
+  test('adds no hop: it passes on what a proxy before it says, and else says who asked', () => {
+    const passedOn = [
+      ['For', 'for', 'remote_addr'],
+      ['Proto', 'proto', 'scheme'],
+    ];
+    for (const [header, variable, otherwise] of passedOn) {
+      const [, name = ''] =
+        new RegExp(`proxy_set_header X-Forwarded-${header} \\$(\\w+);`).exec(config) ?? [];
+      const map =
+        `map $http_x_forwarded_${variable} $${name} {\n` +
+        `  default $http_x_forwarded_${variable};\n  '' $${otherwise};\n}`;
+      assert.ok(config.includes(map), map);
+    }
   });
 });
