@@ -36,6 +36,8 @@ RUN find apps/api/dist packages/*/dist prisma/dist -type f \
 FROM ${BASE_IMAGE}
 ENV NODE_ENV=production
 WORKDIR /rind/apps/api
+# An empty named volume takes the owner of the folder that it is mounted on; backups are written there.
+RUN install --directory --owner=1000 --group=1000 --mode=700 /backups
 # From what changes seldom to what changes with every commit.
 COPY --from=dependencies /rind /rind
 COPY --from=build /rind/prisma/migrations /rind/prisma/migrations

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,7 +21,8 @@ const HELP = `Usage: pnpm verify:image
 Builds the image with Buildah on a stand-in for its base, runs it in namespaces of its own on an embedded PostgreSQL,
 and checks user, commit, health check, a root file system that cannot be written to, two containers that start at once
 on an empty database, SIGTERM, and the smoke test. Prints size, start time and memory. Needs Debian 12 and root; installs
-buildah and debootstrap when they are missing. Takes some minutes and 5 GB below TMPDIR, and leaves nothing there.
+buildah and debootstrap when they are missing. Takes some minutes and 5 GB below TMPDIR, in a folder rind-image-… that
+it removes at its end; one that was interrupted leaves it.
 `;
 
 const ROOT = join(import.meta.dirname, '..');
@@ -115,6 +116,8 @@ class ImageCheck {
     assert.equal(User, '1000:1000');
     assert.deepEqual(Healthcheck?.Test, ['CMD', 'node', 'dist/healthcheck.js']);
     assert.equal(Labels['org.opencontainers.image.revision'], commit);
+    const { uid, gid, mode } = await stat(join(this.#root, 'backups'));
+    assert.deepEqual([uid, gid, mode & 0o777], [1000, 1000, 0o700]);
     const needless = ['apps/api/src', 'apps/api/test', 'apps/bench', '.git', '.env', 'scripts'];
     for (const name of needless) {
       assert.ok(!existsSync(join(this.#root, 'rind', name)), `${name} is not in the image`);
