@@ -12,10 +12,17 @@ const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
 interface Step {
   run?: string;
+  uses?: string;
+  with?: Record<string, unknown>;
+  env?: Record<string, string>;
 }
 
 interface Job {
+  env?: Record<string, string>;
+  concurrency?: { group?: string };
+  if?: string;
   permissions?: Record<string, string>;
+  with?: Record<string, unknown>;
   'timeout-minutes'?: number;
   uses?: string;
   steps?: Step[];
@@ -24,6 +31,7 @@ interface Job {
 interface Workflow {
   permissions?: object;
   concurrency?: { group?: string };
+  env?: Record<string, string>;
   jobs: Record<string, Job>;
 }
 
@@ -62,6 +70,28 @@ describe('The workflows', () => {
       }
     });
   }
+});
+
+describe('A commit of main', () => {
+  const ofFile = (name: string) => parse(read(join('.github/workflows', name))) as Workflow;
+
+  test('waits for no other one until production, where GitHub keeps one waiting', () => {
+    for (const name of ['ci.yml', 'deploy.yml']) {
+      assert.match(ofFile(name).concurrency?.group ?? '', /github\.sha \}\}$/, name);
+    }
+    const { production } = ofFile('deploy.yml').jobs;
+    assert.equal(production?.concurrency?.group, 'production');
+    assert.match(production?.if ?? '', /^needs\.image\.outputs\.newest == 'true' &&/);
+  });
+
+  test('is published as the image that was tried', () => {
+    const built = stepsOf('.github/workflows/deploy.yml').filter(({ uses = '' }) =>
+      uses.startsWith('docker/build-push-action@'),
+    );
+    assert.deepEqual(built, []);
+    const { deploy } = ofFile('ci.yml').jobs;
+    assert.equal(deploy?.with?.['digest'], '${{ needs.image.outputs.digest }}');
+  });
 });
 
 test('Dependabot looks after everything that the repository depends on, in groups', () => {
