@@ -60,6 +60,21 @@ describe('The workflows', () => {
   }
 
   for (const file of workflows) {
+    test(`${file} gives its token to single steps, none of which runs packages`, () => {
+      const { env, jobs } = parse(read(file)) as Workflow;
+      for (const job of [{ env }, ...Object.values(jobs)]) {
+        assert.doesNotMatch(JSON.stringify(job.env ?? {}), /github\.token|secrets\./);
+      }
+      for (const step of stepsOf(file)) {
+        if (step.uses?.startsWith('actions/checkout@')) {
+          assert.equal(step.with?.['persist-credentials'], false);
+        }
+        if (JSON.stringify(step.env ?? {}).includes('github.token')) {
+          assert.doesNotMatch(step.run ?? '', /\b(?:node|npm|pnpm)\b/);
+        }
+      }
+    });
+
     test(`${file} gives each job only the permissions that it names, and an end`, () => {
       const { permissions, concurrency, jobs } = parse(read(file)) as Workflow;
       assert.deepEqual(permissions, {});
