@@ -49,7 +49,8 @@ COPY --from=build /rind/apps/api/dist /rind/apps/api/dist
 # The user `node` of the base, by number, so that a cluster can tell that it is not root.
 USER 1000:1000
 EXPOSE 3000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=2m --retries=3 \
+# It may wait for ten minutes until another one has migrated. What answers is healthy at once.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=11m --retries=3 \
   CMD ["node", "dist/healthcheck.js"]
 CMD ["node", "dist/main.js"]
 ARG IMAGE_COMMIT=
