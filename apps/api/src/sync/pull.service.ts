@@ -62,7 +62,7 @@ export class PullService {
       : [];
     const { head, isLarge, rows } = await this.read(userId, cursor, wholeTables);
     if (cursor > head.timestamp) {
-      this.metrics.countCursorAhead();
+      this.metrics.countCursorAhead(cursor, head.timestamp);
       this.logger.warn(
         { userId, lastPulledAt: cursor, clock: head.timestamp },
         'A cursor is ahead of its clock',

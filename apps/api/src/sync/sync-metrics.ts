@@ -15,6 +15,9 @@ const refusals = ['user_busy', 'connections_busy', 'spool_full'] as const;
 /** From a device that a wake-up has reached to one that lay in a drawer. */
 const LAG_SECONDS = [0.1, 0.5, 1, 5, 30, 60, 300, 3600, 86_400, 604_800];
 
+/** Of a cursor before the newest version that there can be: clocks of machines differ, and were moved after a restore. */
+const PLAUSIBLE_LEAD_MS = 2 * 86_400_000;
+
 /** What operators may want to know of syncs. */
 @Injectable()
 export class SyncMetrics {
@@ -72,7 +75,7 @@ export class SyncMetrics {
     });
     this.cursorsAhead = metrics.counter({
       name: 'rind_sync_cursors_ahead_total',
-      help: 'Pulls with a cursor that this database has not given yet, as after a restored backup',
+      help: 'Pulls with a cursor that this database has not given yet, but may give, as after a restored backup',
     });
     this.largePullsRefused = metrics.counter({
       name: 'rind_sync_large_pulls_refused_total',
@@ -117,8 +120,10 @@ export class SyncMetrics {
     this.conflicts.inc(count);
   }
 
-  countCursorAhead(): void {
-    this.cursorsAhead.inc();
+  /** Not one that no database can have given: whoever is signed in may send any. */
+  countCursorAhead(cursor: number, clock: number): void {
+    const newest = Math.max(clock, this.clock.now());
+    if (cursor <= newest + PLAUSIBLE_LEAD_MS) this.cursorsAhead.inc();
   }
 
   countRefusedLargePull(reason: LargePullRefusal): void {

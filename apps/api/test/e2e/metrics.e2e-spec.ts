@@ -123,6 +123,16 @@ describe('metrics', () => {
       expect(ahead).toEqual({ cursors_ahead_total: 1, 'pulls_total{kind="incremental"}': 1 });
     });
 
+    test.each([
+      ['the largest that there is', () => Number.MAX_SAFE_INTEGER],
+      ['one of the day after tomorrow', (cursor: number) => cursor + 3 * 86_400_000],
+    ])('do not count cursors that no database can have given: %s (rule 5)', async (_, choose) => {
+      const session = await SyncSession.open(rind);
+      const cursor = choose(session.cursor);
+      const ahead = await counted(() => session.pull(`lastPulledAt=${cursor}`));
+      expect(ahead).toEqual({ 'pulls_total{kind="incremental"}': 1 });
+    });
+
     test('count the rows of large ones, and those that are refused', async () => {
       const session = await SyncSession.open(rind);
       const count = SMALL_PULL_ROWS + 100;
