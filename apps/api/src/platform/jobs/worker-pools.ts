@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
+import { isDatabaseUnavailable } from '../database/database-errors.js';
 
 interface Timing {
   readonly heartbeatMs: number;
@@ -55,7 +56,9 @@ export class WorkerPools {
         wasHeard = true;
       } catch (error) {
         wasHeard = false;
-        this.logger.warn({ err: error }, 'A heartbeat failed');
+        // Of an outage the listening connection tells, once.
+        if (isDatabaseUnavailable(error)) this.logger.verbose('No heartbeat without the database');
+        else this.logger.warn({ err: error }, 'A heartbeat failed');
       }
       await delay(this.timing.heartbeatMs, undefined, { signal }).catch(() => undefined);
     }
