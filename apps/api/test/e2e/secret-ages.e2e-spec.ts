@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import { Clock } from '../../src/platform/clock/clock.js';
 import { encryptionKeyId } from '../../src/platform/encryption/secret-box.js';
+import { SecretAgesRepository } from '../../src/platform/secrets/secret-ages.repository.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -78,6 +80,24 @@ test('the age of each secret is known from the start on, and counts from its fir
   await restart({ JWT_SECRET: NEW, JWT_SECRET_PREVIOUS: OLD });
   await check();
   expect(await scrape()).toEqual({ JWT_SECRET: 0, ENCRYPTION_KEY: 30, METRICS_TOKEN: 30 });
+});
+
+test.each([
+  ['is told', new Error('column "first_used_at" does not exist'), 1],
+  ['is not told in an outage', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }), 0],
+])('a first look that fails %s', async (_, error, lines) => {
+  const warn = jest.spyOn(Logger.prototype, 'warn');
+  const record = jest.spyOn(SecretAgesRepository.prototype, 'record');
+  const failed = new Promise<void>((resolve) => {
+    record.mockImplementationOnce(async () => {
+      setImmediate(resolve);
+      throw error;
+    });
+  });
+  await start();
+  await failed;
+  const told = warn.mock.calls.filter(([, text]) => /^The age of secrets could not/.test(text));
+  expect(told).toHaveLength(lines);
 });
 
 test('a secret older than 90 days is warned of', async () => {

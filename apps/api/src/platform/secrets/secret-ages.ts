@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { Clock } from '../clock/clock.js';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { isDatabaseUnavailable } from '../database/database-errors.js';
 import { Jobs, type ScheduledJob } from '../jobs/jobs.js';
 import { Metrics } from '../metrics/metrics.js';
 import { SecretAgesRepository } from './secret-ages.repository.js';
@@ -88,11 +89,15 @@ export class SecretAges implements OnApplicationBootstrap, OnModuleDestroy {
     this.clock.clearTimeout(this.retry);
   }
 
-  /** In the background: the API listens, and says that it is not ready, while there is no database. */
+  /** In the background: where it does not migrate at its start, the API listens without a database, too. */
   private async checkUntilDone(): Promise<void> {
     try {
       await this.check();
-    } catch {
+    } catch (error) {
+      // Of an outage the listening connection tells, once.
+      if (!isDatabaseUnavailable(error)) {
+        this.logger.warn({ err: error }, 'The age of secrets could not be looked up: trying again');
+      }
       this.retry = this.clock.setTimeout(() => void this.checkUntilDone(), RETRY_MS);
     }
   }
