@@ -1,6 +1,8 @@
 import pg from 'pg';
 
 const ATTEMPTS = 20;
+/** Of the second connection, which a pooler may leave waiting for ever. */
+const TIMEOUT_MS = 5_000;
 
 /** What the types of `pg` leave out: the process id that the server, or a pooler, told at the start. */
 type ConnectedClient = pg.Client & { readonly processID: number };
@@ -14,7 +16,11 @@ export async function sharesSessions(client: pg.Client, url: string): Promise<bo
   const { processID } = client as ConnectedClient;
   if ((await sessionOf(client)) === processID) return false;
   // Poolers tell a number of their own, and so do proxies that share nothing.
-  const other = new pg.Client({ connectionString: url });
+  const other = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: TIMEOUT_MS,
+    query_timeout: TIMEOUT_MS,
+  });
   other.on('error', () => undefined);
   try {
     await other.connect();

@@ -12,12 +12,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export async function refuseUnexpectedPooler({ database }: Config): Promise<void> {
   const { url, directUrl, preparedStatements } = database;
   const problems: string[] = [];
-  if (preparedStatements && (await isTransactionPooler(url))) {
+  const isDirectPooled = await isTransactionPooler(directUrl);
+  if (preparedStatements && (url === directUrl ? isDirectPooled : await isTransactionPooler(url))) {
     problems.push(
       'DATABASE_PREPARED_STATEMENTS: must be off, since DATABASE_URL leads to a pooler in transaction mode',
     );
   }
-  if (await isTransactionPooler(directUrl)) {
+  if (isDirectPooled) {
     problems.push(
       'DATABASE_DIRECT_URL: must lead to the server itself, not to a pooler in transaction mode, where nobody can listen',
     );
