@@ -99,6 +99,11 @@ export function reasonOf(error: unknown): string {
   return error.message || ('code' in error ? String(error.code) : error.name);
 }
 
+/** What a line in the log has of an error: its stack, unless it is one of a lost connection. */
+export function causeOf(error: unknown): { readonly reason: string } | { readonly err: unknown } {
+  return isDatabaseUnavailable(error) ? { reason: reasonOf(error) } : { err: error };
+}
+
 /** Whether the database could not be reached, refused the connection, or could not serialise the work in time. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!isError(error)) return false;

@@ -12,7 +12,7 @@ import {
 import { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
-import { isDatabaseUnavailable, reasonOf } from '../database/database-errors.js';
+import { causeOf, isDatabaseUnavailable } from '../database/database-errors.js';
 import { DatabaseMetrics } from '../database/database-metrics.js';
 import { JobFailure } from './job-failure.js';
 import { JobMetrics } from './job-metrics.js';
@@ -81,7 +81,7 @@ export class JobWorker implements OnApplicationBootstrap {
     this.pools = new WorkerPools(this.pool, timing);
   }
 
-  /** In the background: the API listens, and says that it is not ready, while there is no database. */
+  /** In the background: where it does not migrate at its start, the API listens without a database, too. */
   onApplicationBootstrap(): void {
     if (this.isWanted) this.running = this.keepRunning();
   }
@@ -139,7 +139,7 @@ export class JobWorker implements OnApplicationBootstrap {
       pollInterval: this.timing.pollIntervalMs,
       // Only so does its end wait until what is done has been written down.
       preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-      // Nest handles them.
+      // The process does (`stop-on-signals.ts`): jobs end before what they need is closed.
       noHandleSignals: true,
       events,
       logger: new WorkerLogger(() => (level, message, meta) => {
@@ -176,9 +176,7 @@ export class JobWorker implements OnApplicationBootstrap {
       const error = withoutSecrets(thrown);
       this.metrics.countFailure(name, isFinal);
       const { id: jobId, attempts: attempt } = helpers.job;
-      // Its stack would tell nothing of a connection that was lost.
-      const cause = isDatabaseUnavailable(error) ? { reason: reasonOf(error) } : { err: error };
-      const line = { ...cause, job: name, jobId, attempt };
+      const line = { ...causeOf(error), job: name, jobId, attempt };
       if (isFinal) this.logger.error(line, 'A job has failed for good');
       else this.logger.warn(line, 'A job failed and will be tried again');
       // What ends without an error is done for the queue, and so its row goes.

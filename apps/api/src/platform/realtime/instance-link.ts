@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Injectable, Logger } from '@nestjs/common';
 import { Database } from '../database/database.js';
-import { isDatabaseUnavailable, reasonOf } from '../database/database-errors.js';
+import { causeOf } from '../database/database-errors.js';
 import { Notices } from '../database/notices.js';
 
 const CHANNEL = 'rind_realtime';
@@ -55,8 +55,7 @@ export class InstanceLink extends EventEmitter<{ message: [unknown] }> {
       try {
         await this.database.query({ text: NOTIFY, values: [CHANNEL, parts] });
       } catch (error) {
-        const cause = isDatabaseUnavailable(error) ? { reason: reasonOf(error) } : { err: error };
-        this.logger.warn(cause, 'Messages to other instances were lost');
+        this.logger.warn(causeOf(error), 'Messages to other instances were lost');
       }
     }
     this.isSending = false;
