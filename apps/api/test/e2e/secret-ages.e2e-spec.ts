@@ -96,7 +96,9 @@ test.each([
   });
   await start();
   await failed;
-  const told = warn.mock.calls.filter(([, text]) => /^The age of secrets could not/.test(text));
+  const told = warn.mock.calls.filter(([, text]) =>
+    String(text).startsWith('The age of secrets could not'),
+  );
   expect(told).toHaveLength(lines);
 });
 
