@@ -227,7 +227,8 @@ describe('its proxy', () => {
   const config = read(source);
 
   test('asks all API containers', () => {
-    assert.match(config, /set \$api rind-api;\s+proxy_pass http:\/\/\$api:3000;/);
+    assert.match(config, /^ {2}set \$api rind-api;$/m);
+    assert.match(config, /proxy_pass http:\/\/\$api:3000;/);
   });
 
   test('adds no hop: it passes on what a proxy before it says, and else says who asked', () => {
