@@ -12,6 +12,7 @@ import {
 } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
+import { LogRecorder } from '../../../test/support/log-recorder.js';
 import { TcpProxy } from '../../../test/support/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { loadConfig } from '../config/config.js';
@@ -156,6 +157,48 @@ describe('listening for notices', () => {
     expect(notices.isLive).toBe(false);
     proxy.pass();
     await once(notices, 'live');
+  });
+
+  test.each([
+    ['that says why', `RAISE 'half a backup' USING ERRCODE = '55000', HINT = 'finish it'`],
+    ['that is missing', 'SELECT no_such_function()'],
+  ])('a check %s is told once, as no outage, and made again', async (_, fault) => {
+    const log = new LogRecorder();
+    let failures = 3;
+    notices.beforeLive(async (query) => {
+      if (failures === 0) return;
+      failures -= 1;
+      await query(`DO $$ BEGIN ${fault}; END $$`);
+    });
+    await start();
+    Logger.overrideLogger(false);
+    expect(failures).toBe(0);
+    const told = log.lines.map(({ level, msg, reason, hint }) => [level, msg, reason, hint]);
+    expect(told).toEqual([
+      [
+        'warn',
+        'The database cannot be used as it is: looking again',
+        expect.stringMatching(/half a backup|no_such_function/),
+        expect.stringMatching(/finish it|No function matches/),
+      ],
+      ['info', 'The database can be used again', undefined, undefined],
+    ]);
+  });
+
+  test('an outage within a check is told as one', async () => {
+    const log = new LogRecorder();
+    let isFirst = true;
+    notices.beforeLive(async (query) => {
+      if (!isFirst) return;
+      isFirst = false;
+      await query('SELECT pg_terminate_backend(pg_backend_pid())');
+    });
+    await start();
+    Logger.overrideLogger(false);
+    expect(log.lines.map(({ msg }) => msg)).toEqual([
+      'The database is away: trying again',
+      'The database is back',
+    ]);
   });
 
   test('dead connections are dropped, not collected', async () => {

@@ -11,8 +11,8 @@ import {
 import { Client, type QueryConfig } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
-import { reasonOf } from './database-errors.js';
-import { OutageLog } from './outage-log.js';
+import { isDatabaseUnavailable, reasonOf } from './database-errors.js';
+import { OutageLog, unusable } from './outage-log.js';
 
 const PROOF_CHANNEL = 'rind_proof';
 /** Of `pg`, for statements that may take as long as they take. */
@@ -20,6 +20,10 @@ const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Its types do not know of the limit that a statement may have of its own. */
 type UnlimitedQuery = QueryConfig & { query_timeout: number };
+/** After checks that failed one after the other; what is wrong there seldom goes away by itself. */
+const MAX_BACK_OFF = 20;
+/** How checks say that the database is not what it should be; else it may tell of one that takes nobody in. */
+const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000';
 
 /** How long to believe in a connection, and when to try again. */
 @Injectable()
@@ -53,7 +57,9 @@ export class Notices
   extends EventEmitter<NoticesEvents>
   implements OnApplicationBootstrap, OnModuleDestroy
 {
-  private readonly outage = new OutageLog(new Logger(Notices.name));
+  private readonly logger = new Logger(Notices.name);
+  private readonly outage = new OutageLog(this.logger);
+  private readonly refusal = new OutageLog(this.logger, undefined, unusable);
   private readonly proofPayload = randomUUID();
   private readonly channels = new Set<string>();
   private readonly checks: Array<(query: QueryDirectly) => Promise<void>> = [];
@@ -65,6 +71,8 @@ export class Notices
   /** When the connection was made or last returned a notice of its own. */
   private aliveAt = 0;
   private isClosed = false;
+  /** In a row. */
+  private failedChecks = 0;
 
   constructor(
     @InjectConfig() config: Config,
@@ -89,7 +97,9 @@ export class Notices
 
   /** Gives the connection up, for what is behind it is no longer what it was, and makes a new one. */
   doubt(reason: string): void {
-    if (this.isProven) this.lose(this.client, reason);
+    if (!this.isProven) return;
+    this.refusal.lost(reason);
+    this.connectAgain(this.timing.reconnectDelayMs);
   }
 
   /** Whether every notice up to now has been delivered, as far as can be known: for at most 10 s wrongly so. */
@@ -130,11 +140,24 @@ export class Notices
       // The proof's own channel last: a proof that arrives says that all the others are heard.
       for (const channel of [...this.channels, PROOF_CHANNEL])
         await client.query(`LISTEN ${client.escapeIdentifier(channel)}`);
-      await this.check(client);
+      if (!(await this.passesChecks(client))) return;
       this.aliveAt = performance.now();
       await this.keepProving(client);
     } catch (error) {
       this.lose(client, reasonOf(error));
+    }
+  }
+
+  /** @throws what the connection was lost by */
+  private async passesChecks(client: Client): Promise<boolean> {
+    try {
+      await this.check(client);
+      return true;
+    } catch (error) {
+      const { code, hint } = error as { code?: unknown; hint?: string };
+      if (isDatabaseUnavailable(error) && code !== OBJECT_NOT_IN_PREREQUISITE_STATE) throw error;
+      this.refuse(client, reasonOf(error), hint);
+      return false;
     }
   }
 
@@ -175,7 +198,9 @@ export class Notices
     this.aliveAt = performance.now();
     if (!this.isProven) {
       this.isProven = true;
+      this.failedChecks = 0;
       this.outage.back();
+      this.refusal.back();
       this.emit('live');
     }
     this.emit('proof');
@@ -183,11 +208,26 @@ export class Notices
 
   private lose(client: Client | null, reason: string): void {
     if (client !== this.client || this.isClosed) return;
+    this.outage.lost(reason);
+    this.connectAgain(this.timing.reconnectDelayMs);
+  }
+
+  /** The database answers, so it is not away; but a check says that it is not what it should be. */
+  private refuse(client: Client, reason: string, hint?: string): void {
+    if (client !== this.client || this.isClosed) return;
+    this.outage.back();
+    this.refusal.lost(reason, hint);
+    this.connectAgain(
+      this.timing.reconnectDelayMs * Math.min(2 ** this.failedChecks, MAX_BACK_OFF),
+    );
+    this.failedChecks += 1;
+  }
+
+  private connectAgain(delayMs: number): void {
     this.disconnect();
     clearTimeout(this.timer);
     this.emit('gap');
-    this.outage.lost(reason);
-    this.timer = setTimeout(() => void this.connect(), this.timing.reconnectDelayMs);
+    this.timer = setTimeout(() => void this.connect(), delayMs);
     this.timer.unref();
   }
 
