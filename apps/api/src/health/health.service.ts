@@ -8,6 +8,7 @@ import { InjectConfig } from '../platform/config/config.module.js';
 import { ProxyWatch } from '../platform/http/proxy-watch.js';
 import { Shutdown } from '../platform/shutdown/shutdown.js';
 import { version } from '../platform/version.js';
+import { RestoredBackups } from '../sync/restored-backups.js';
 import { type DatabaseState, HealthRepository } from './health.repository.js';
 
 /** An answer that comes later is as bad as none. */
@@ -36,6 +37,7 @@ export class HealthService {
     private readonly repository: HealthRepository,
     private readonly proxyWatch: ProxyWatch,
     private readonly shutdown: Shutdown,
+    private readonly backups: RestoredBackups,
   ) {}
 
   live(): HealthLive {
@@ -46,6 +48,9 @@ export class HealthService {
   async ready(): Promise<HealthReady> {
     const checks: Record<string, HealthCheck> = {
       ...checkDatabase(await withinDeadline(this.look()), this.expectedMigrations),
+      sync: this.backups.isHeldUp
+        ? { status: 'degraded', detail: 'Nothing is synced until the database has been looked at' }
+        : { status: 'ok' },
       draining: this.shutdown.hasBegun
         ? { status: 'unavailable', detail: 'This process is about to end' }
         : { status: 'ok' },

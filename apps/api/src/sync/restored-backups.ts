@@ -10,6 +10,8 @@ import { Metrics } from '../platform/metrics/metrics.js';
 /** A look takes milliseconds; what takes longer moves the clocks of very many users. */
 const MAX_WAIT_MS = 2_000;
 const RETRY_AFTER_SECONDS = 5;
+/** Connections are made anew in less; what takes longer is an outage, which nobody should wait in. */
+const SOON_MS = 5_000;
 
 /** → `{ differences }`; fails while a backup is being put back. */
 const readDifferences: Statement = {
@@ -40,6 +42,7 @@ export class RestoredBackups {
   private readonly logger = new Logger(RestoredBackups.name);
   private readonly noticed: Counter;
   private isSettled = false;
+  private unsettledSince = performance.now();
   private readonly waiting = new Set<() => void>();
 
   constructor(
@@ -53,19 +56,33 @@ export class RestoredBackups {
     });
     notices.beforeLive((query) => this.look(query));
     notices.on('proof', () => void this.lookAgain());
+    metrics.gauge({
+      name: 'rind_sync_settled',
+      help: '1 while this process syncs, 0 while it does not know that the database is the one that devices know',
+      read: () => [{ labels: {}, value: this.isSettled ? 1 : 0 }],
+    });
     notices.on('gap', () => {
+      if (this.isSettled) this.unsettledSince = performance.now();
       this.isSettled = false;
     });
+  }
+
+  /** Whether nothing has been synced for longer than it takes to make a connection. */
+  get isHeldUp(): boolean {
+    return !this.isSettled && performance.now() - this.unsettledSince > SOON_MS;
   }
 
   /**
    * Resolves when the database is known to be the one that devices got their cursors from, or clocks
    * were moved since: at once, but for a moment after the start and each loss of the listening connection.
    *
-   * @throws DomainError `service_unavailable` when that takes longer
+   * @throws DomainError `service_unavailable` when that takes longer, and at once when it has done so already
    */
   async settled(): Promise<void> {
     if (this.isSettled) return;
+    if (this.isHeldUp) {
+      throw new DomainError('service_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    }
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const goOn = () => resolve(true);
     const timer = setTimeout(() => resolve(false), MAX_WAIT_MS);

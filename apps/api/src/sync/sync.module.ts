@@ -34,6 +34,6 @@ import { WakeUps } from './wake-ups.js';
     TombstonesService,
     WakeUps,
   ],
-  exports: [PullService, SyncClocks, SyncEvents, SyncService, TombstonesService],
+  exports: [PullService, RestoredBackups, SyncClocks, SyncEvents, SyncService, TombstonesService],
 })
 export class SyncModule {}

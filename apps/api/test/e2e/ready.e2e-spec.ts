@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import type { HealthReady } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { HealthRepository } from '../../src/health/health.repository.js';
 import { HealthService } from '../../src/health/health.service.js';
+import { Notices } from '../../src/platform/database/notices.js';
+import { RestoredBackups } from '../../src/sync/restored-backups.js';
 import { ApiProcess } from '../support/api-process.js';
 import { untilBlocked } from '../support/seams.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -47,6 +51,7 @@ describe('GET /health/ready', () => {
           database: { status: 'ok', latencyMs: expect.any(Number) },
           migrations: { status: 'ok' },
           jobs: { status: 'ok' },
+          sync: { status: 'ok' },
           draining: { status: 'ok' },
           proxy: { status: 'ok' },
         },
@@ -93,6 +98,46 @@ describe('GET /health/ready', () => {
     await admin.query('ROLLBACK');
     admin.release();
     for (const { status } of await Promise.all(requests)) expect(status).toBe(200);
+  });
+
+  test('is degraded while the connection that listens is away, and refuses what needs it', async () => {
+    const proxy = await TcpProxy.start(database.url);
+    const env = { DATABASE_DIRECT_URL: proxy.url, WORKER: 'off' };
+    const behind = await TestApp.start({ database, env });
+    const { accessToken: token } = await rind.signUp();
+    const pull = async () => (await behind.request('GET', '/sync/pull', { token })).status;
+    expect(await pull()).toBe(200);
+    const notices = behind.app.get(Notices);
+    const lost = once(notices, 'gap');
+    proxy.refuse();
+    await behind.sql.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'rind-notices' AND datname = current_database()`,
+    );
+    await lost;
+    expect(await readyWhen(() => true, behind)).toMatchObject({ body: { status: 'ok' } });
+    const now = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => now() + 6_000);
+    const { status, body } = await readyWhen((answer) => !isOk(answer), behind);
+    expect([status, body.status, body.checks['database']!.status]).toEqual([200, 'degraded', 'ok']);
+    expect(body.checks['sync']).toEqual({
+      status: 'degraded',
+      detail: 'Nothing is synced until the database has been looked at',
+    });
+    // Without a timer, since it is known to take long.
+    const refusal = behind.app.get(RestoredBackups).settled();
+    const outcome = Promise.race([refusal.catch(() => 'refused'), setImmediate('waits')]);
+    expect(await outcome).toBe('refused');
+    expect(await pull()).toBe(503);
+    const live = once(notices, 'live');
+    proxy.pass();
+    await live;
+    expect([await pull(), (await readyWhen(isOk, behind)).body.checks['sync']]).toEqual([
+      200,
+      { status: 'ok' },
+    ]);
+    await behind.stop();
+    await proxy.close();
   });
 
   test('looks once for all who ask at the same time', async () => {
