@@ -59,6 +59,8 @@ DECLARE
   ahead bigint;
   clocks bigint;
 BEGIN
+  -- First, as sync_notice_restore() has it when it comes here: the other way round the two could deadlock.
+  LOCK TABLE sync_marker IN EXCLUSIVE MODE;
   -- Whoever writes waits, whoever reads does not. The whole table: rows one by one could deadlock.
   LOCK TABLE sync_clocks IN EXCLUSIVE MODE;
   ahead := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + 86400000;
@@ -111,4 +113,5 @@ END $$;
 
 -- The first marker. Whether the clocks that there are come from a backup that an earlier release put back,
 -- nobody can tell: to treat them so costs their devices nothing.
+-- rind:allow hidden-statements because the function stands above, and changes one row for each user
 SELECT sync_mark_restored();

@@ -135,6 +135,20 @@ describe('the step after a restored backup', () => {
     expect(rows).toEqual([{ lost_from: 1001 }]);
   });
 
+  test('waits for an instance that is noticing the backup, which then does the step itself', async () => {
+    await addClock(1000);
+    const instance = new pg.Client({ connectionString: database.url });
+    await instance.connect();
+    // As sync_notice_restore() has begun.
+    await instance.query('BEGIN; LOCK TABLE sync_marker IN EXCLUSIVE MODE');
+    const marked = markRestored(database.url);
+    marked.catch(() => undefined);
+    await untilBlocked(sql, marked);
+    await instance.query('SELECT sync_mark_restored(); COMMIT');
+    await instance.end();
+    expect(await marked).toBe(1);
+  });
+
   test('leaves nothing of an account that is deleted', async () => {
     const user = await addClock(1000);
     await markRestored(database.url);
