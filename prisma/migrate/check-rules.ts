@@ -38,7 +38,8 @@ export const rules = {
   'locks-table': 'It locks the table until the end of the transaction.',
   'changes-rows':
     'All rows are locked in one transaction, and devices do not learn of it: change them in batches, outside of a migration.',
-  'hidden-statements': 'What a DO block runs cannot be checked: write the statements themselves.',
+  'hidden-statements':
+    'What a DO block or a function runs cannot be checked: write the statements themselves.',
   'ends-transaction': 'A migration is one transaction: what fails later would leave a part.',
   'session-setting': 'It would stay for all later migrations: SET LOCAL.',
 } as const;
@@ -47,6 +48,23 @@ export type Rule = keyof typeof rules;
 
 /** Functions with one value for all rows of a statement. */
 const STABLE = new Set(['now', 'transaction_timestamp', 'statement_timestamp']);
+/** What code names, so that the version before fails without it. */
+const USED_BY_NAME = new Set<string | undefined>([
+  'OBJECT_TABLE',
+  'OBJECT_FOREIGN_TABLE',
+  'OBJECT_VIEW',
+  'OBJECT_MATVIEW',
+  'OBJECT_SEQUENCE',
+  'OBJECT_FUNCTION',
+  'OBJECT_PROCEDURE',
+  'OBJECT_ROUTINE',
+  'OBJECT_AGGREGATE',
+  'OBJECT_TYPE',
+  'OBJECT_DOMAIN',
+  'OBJECT_SCHEMA',
+]);
+const CHANGES = ['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'];
+const HIDDEN: Rule[] = ['hidden-statements'];
 const SERIAL = new Set(['serial', 'bigserial', 'smallserial', 'serial2', 'serial4', 'serial8']);
 
 /** The tables as the statements before have left them: what exists, and what is known of their rows. */
@@ -119,20 +137,19 @@ export function brokenRules(statement: Node, tables: Tables, isAlone: boolean): 
     const { removeType, concurrent, missing_ok, objects = [] } = statement.DropStmt;
     if (concurrent) return concurrently(isAlone, missing_ok);
     const isGone = objects.every((object) => tables.isFresh(qualified(namesOf(object))));
-    return removeType === 'OBJECT_TABLE' && !isGone ? ['takes-away'] : [];
+    return USED_BY_NAME.has(removeType) && !isGone ? ['takes-away'] : [];
   }
   if ('AlterObjectSchemaStmt' in statement) {
     const { objectType, relation } = statement.AlterObjectSchemaStmt;
     return objectType === 'OBJECT_TABLE' ? unlessFresh(tables, relation, 'takes-away') : [];
   }
-  if ('UpdateStmt' in statement)
-    return unlessFresh(tables, statement.UpdateStmt.relation, 'changes-rows');
-  if ('DeleteStmt' in statement)
-    return unlessFresh(tables, statement.DeleteStmt.relation, 'changes-rows');
+  if ('SelectStmt' in statement)
+    return [...changesRows(statement, tables), ...(callsFunction(statement) ? HIDDEN : [])];
+  if (CHANGES.some((kind) => kind in statement)) return changesRows(statement, tables);
   if ('TruncateStmt' in statement) return ['takes-away'];
   if ('LockStmt' in statement) return ['locks-table'];
   if ('VacuumStmt' in statement || 'ClusterStmt' in statement) return ['rewrites-table'];
-  if ('DoStmt' in statement) return ['hidden-statements'];
+  if ('DoStmt' in statement || 'CallStmt' in statement) return HIDDEN;
   if ('TransactionStmt' in statement) return ['ends-transaction'];
   if ('VariableSetStmt' in statement)
     return statement.VariableSetStmt.is_local ? [] : ['session-setting'];
@@ -229,6 +246,24 @@ function rename({ renameType, relationType, relation }: RenameStmt, tables: Tabl
 
 function unlessFresh(tables: Tables, relation: RangeVar | undefined, rule: Rule): Rule[] {
   return tables.isFresh(tableOf(relation)) ? [] : [rule];
+}
+
+/** One for each table that somebody uses, also below WITH. */
+function changesRows(statement: Node, tables: Tables): Rule[] {
+  return nodesOf(statement).flatMap(([kind, node]) =>
+    kind === 'UpdateStmt' || kind === 'DeleteStmt' || kind === 'MergeStmt'
+      ? unlessFresh(tables, (node as { relation?: RangeVar }).relation, 'changes-rows')
+      : [],
+  );
+}
+
+const callsFunction = (statement: Node): boolean =>
+  nodesOf(statement).some(([kind]) => kind === 'FuncCall');
+
+/** Everything within, by its kind. */
+function nodesOf(value: unknown): Array<[kind: string, node: unknown]> {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([kind, node]) => [[kind, node], ...nodesOf(node)]);
 }
 
 /** Any function that is not known to be stable, wherever it stands in the expression. */

@@ -86,6 +86,13 @@ const refused: Record<Rule, readonly string[]> = {
     'DROP TABLE IF EXISTS tasks',
     'DROP TABLE public.tasks CASCADE',
     'TRUNCATE tasks',
+    'DROP FUNCTION tell(int)',
+    'DROP PROCEDURE tell',
+    'DROP VIEW IF EXISTS open_tasks',
+    'DROP MATERIALIZED VIEW counts',
+    'DROP TYPE mood',
+    'DROP DOMAIN positive',
+    'DROP SEQUENCE numbers',
   ],
   'rewrites-table': [
     'ALTER TABLE tasks SET UNLOGGED',
@@ -94,8 +101,20 @@ const refused: Record<Rule, readonly string[]> = {
     'VACUUM FULL tasks',
   ],
   'locks-table': ['LOCK TABLE tasks', 'REINDEX TABLE tasks'],
-  'changes-rows': ["UPDATE tasks SET title = ''", 'DELETE FROM tasks'],
-  'hidden-statements': ['DO $$ BEGIN EXECUTE $x$DROP TABLE tasks$x$; END $$'],
+  'changes-rows': [
+    "UPDATE tasks SET title = ''",
+    'DELETE FROM tasks',
+    'MERGE INTO tasks USING users ON user_id = users.id WHEN MATCHED THEN DELETE',
+    'WITH gone AS (DELETE FROM tasks RETURNING id) INSERT INTO roles (name) SELECT id FROM gone',
+    "WITH changed AS (UPDATE tasks SET title = '' RETURNING id) SELECT id FROM changed",
+  ],
+  'hidden-statements': [
+    'DO $$ BEGIN EXECUTE $x$DROP TABLE tasks$x$; END $$',
+    'SELECT change_all()',
+    'SELECT 1 WHERE (SELECT change_all()) > 0',
+    'WITH changed AS (SELECT change_all()) SELECT 1 FROM changed',
+    'CALL change_all()',
+  ],
   'ends-transaction': ['COMMIT'],
   'session-setting': ['SET lock_timeout = 0', 'SET statement_timeout TO DEFAULT'],
 };
@@ -146,6 +165,9 @@ describe('a migration may', () => {
     'ALTER TABLE tasks SET (autovacuum_vacuum_scale_factor = 0.01)',
     "SET LOCAL statement_timeout = '1min'",
     "INSERT INTO roles (name) VALUES ('editor')",
+    'INSERT INTO roles (id, name) SELECT gen_random_uuid(), name FROM roles',
+    'CREATE TABLE labels (); WITH gone AS (DELETE FROM labels RETURNING 1) SELECT 1 FROM gone',
+    'DROP TRIGGER told ON tasks',
     'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ UPDATE tasks SET n = 1 RETURNING 1 $$',
   ])('%s', async (sql) => {
     expect(await check(sql)).toEqual([]);
