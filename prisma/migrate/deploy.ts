@@ -15,6 +15,7 @@ import {
   readMigrations,
   toMigrationList,
 } from './project-files.ts';
+import { codeOf } from './sql-code.ts';
 
 /** Long enough for ordinary transactions to end, short enough for requests to wait behind it. */
 const TABLE_LOCK_TIMEOUT_MS = 3_000;
@@ -182,7 +183,7 @@ async function dropUnfinishedIndexes(deployment: Deployment): Promise<void> {
 
 /** Whether its file does not run as one transaction. */
 function mayLeavePart(sql: string): boolean {
-  return /\bcommit\b/i.test(sql);
+  return /(?:^|;)\s*(?:commit|end)\b/i.test(codeOf(sql));
 }
 
 /**

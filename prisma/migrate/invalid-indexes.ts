@@ -1,9 +1,12 @@
 import pg from 'pg';
 import type { ConnectionTarget } from './connection.ts';
+import { codeOf } from './sql-code.ts';
 
 /** Whether PostgreSQL refuses the file inside a transaction; it is a migration with no other statement then. */
 export function isConcurrent(sql: string): boolean {
-  return /\bconcurrently\b/i.test(sql);
+  return /\b(?:index|table)\s+concurrently\b|\breindex\s*\([^)]*\bconcurrently\b/i.test(
+    codeOf(sql),
+  );
 }
 
 /**
@@ -30,5 +33,7 @@ export async function dropInvalidIndexes(
 
 /** Names that are not quoted are folded to lower case. */
 function identifiersIn(sql: string): string[] {
-  return [...sql.matchAll(/"([^"]+)"|\w+/g)].map(([word, quoted]) => quoted ?? word.toLowerCase());
+  return [...codeOf(sql).matchAll(/"([^"]+)"|\w+/g)].map(
+    ([word, quoted]) => quoted ?? word.toLowerCase(),
+  );
 }

@@ -337,6 +337,17 @@ describe('a migration of a table that is in use', () => {
     expect(await deployMigrations(options)).toEqual({ applied: [NEXT] });
   });
 
+  it('takes no word of a comment, a string or a function for a command', async () => {
+    const sql = `-- No CREATE INDEX CONCURRENTLY; COMMIT
+      /* ; COMMIT */ ALTER TABLE roles ADD COLUMN note text DEFAULT ';commit; index concurrently';
+      CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN PERFORM 1; COMMIT; END $f$;`;
+    await writeMigration(NEXT, sql);
+    await expect(deployMigrations({ databaseUrl, paths, tableLockTimeoutMs: 5 })).rejects.toThrow(
+      'did not get the locks',
+    );
+    expect(await statesByName()).toEqual({ [INIT]: 'applied', [NEXT]: 'pending' });
+  });
+
   it('waits as long as it takes where nobody waits behind it, with an index that is built concurrently', async () => {
     await client.query('SAVEPOINT used; INSERT INTO roles VALUES (1)');
     await writeMigration(NEXT, 'CREATE INDEX CONCURRENTLY by_name ON roles (name);');
