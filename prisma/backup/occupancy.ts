@@ -19,7 +19,8 @@ export async function refuseRunningApi(client: pg.Client): Promise<void> {
   if (connections === 0) return;
   throw new MigrateError(
     `The API runs on this database (${connections} connections${addresses ? ` from ${addresses}` : ''}): ` +
-      'stop it, all its instances and workers, and try again. Nothing was changed.',
+      'stop it, all its instances and workers, and try again. Nothing was changed. Behind a pooler its idle ' +
+      "connections stay open after that: RECONNECT in PgBouncer's console closes them.",
   );
 }
 
@@ -57,7 +58,7 @@ export async function refuseToReplace(
   if (lost.length === 0) return;
   throw new MigrateError(
     `The database "${database}" is in use. All of it would be lost: ${lost.join(', ')} rows. ` +
-      'Add --replace if the backup is to take its place, and back it up before: pnpm db:backup FILE.',
+      'Add --replace if the backup is to take its place, and back it up before: npm run db:backup -- FILE.',
   );
 }
 

@@ -97,6 +97,15 @@ describe('an environment', () => {
     expect(problemsOf(environment)).toEqual(['DATABASE_URL is not set']);
   });
 
+  test('names no connections: by their own names a restore sees that the API runs', () => {
+    const named = `${DATABASE_URL}?application_name=mine&sslmode=require`;
+    const { url, directUrl } = loadConfig({
+      DATABASE_URL: named,
+      DATABASE_DIRECT_URL: named,
+    }).database;
+    expect([url, directUrl]).toEqual(Array(2).fill(`${DATABASE_URL}?sslmode=require`));
+  });
+
   test('may have other variables, too', () => {
     expect(problemsOf({ ...development, HOME: '/root', rate_limit: 'x' })).toEqual([]);
   });

@@ -76,6 +76,14 @@ const SigningKeyPem = z.string().transform((text, context): string => {
   return z.NEVER;
 });
 
+/** It would win over the names of the API's connections, by which a restore sees that the API runs. */
+function withoutApplicationName(text: string): string {
+  const url = new URL(text);
+  if (!url.searchParams.has('application_name')) return text;
+  url.searchParams.delete('application_name');
+  return url.href;
+}
+
 const Urls = List.pipe(z.array(z.url({ error: 'must be a list of addresses' })));
 
 const isHttps = (url: string | undefined): boolean => url?.startsWith('https:') === true;
@@ -128,11 +136,16 @@ const Environment = z.object({
   MIGRATE: z.enum(['on', 'off']).default('on'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).optional(),
   IMAGE_COMMIT: z.string().optional(),
-  DATABASE_URL: z.url({
-    protocol: /^postgres(ql)?$/,
-    error: 'expected postgres://user:password@host/database',
-  }),
-  DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_URL: z
+    .url({
+      protocol: /^postgres(ql)?$/,
+      error: 'expected postgres://user:password@host/database',
+    })
+    .transform(withoutApplicationName),
+  DATABASE_DIRECT_URL: z
+    .url({ protocol: /^postgres(ql)?$/ })
+    .transform(withoutApplicationName)
+    .optional(),
   DATABASE_POOL_SIZE: z.coerce.number().int().min(2).max(500).default(10),
   DATABASE_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(600).default(30),
   DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
