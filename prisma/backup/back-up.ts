@@ -45,8 +45,8 @@ export async function backUp({
   output,
   progress = silentProgress,
 }: BackupOptions): Promise<BackupSummary> {
-  const target = parseDatabaseUrl(databaseUrl);
   try {
+    const target = parseDatabaseUrl(databaseUrl);
     return await withClient(target, async (client) => {
       await client.query(copySettings);
       const copy = new SnapshotCopy(client, target, progress);
@@ -100,7 +100,6 @@ class SnapshotCopy {
           .map(({ name, columns }) => ({ name, columns })),
         ...(withJobs ? [jobsTable] : []),
       ],
-      leftOut: tables.filter((table) => table.isEphemeral).map(({ name }) => name),
     };
   }
 

@@ -2,11 +2,13 @@ import { parseArgs } from 'node:util';
 import { findDatabaseUrl, howToNameDatabase } from '../database-url.ts';
 import { MigrateError, describeError } from '../migrate/errors.ts';
 import { backUp } from './back-up.ts';
-import { FileOutput, StreamOutput } from './backup-file.ts';
+import { type BackupOutput, FileOutput, StreamOutput } from './backup-file.ts';
 import type { BackupHeader } from './format.ts';
 import { type Progress, StreamProgress, megabytes } from './progress.ts';
 import { verifyBackup } from './read-backup.ts';
 import { restoreBackup } from './restore.ts';
+
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const environment = `In the image these are node dist/backup.js and node dist/restore.js.
 
@@ -20,10 +22,10 @@ Environment (also read from .env):
 const backupHelp = `Copies everything to one file, as it is at one moment, while the API runs. Keep the file as you keep
 the database: it holds everybody's data. See docs/backups.md.
 
-  pnpm db:backup FILE             write the file; - is standard output, for a pipeline (pnpm -s)
-        --force                   replace a file of that name
-  pnpm db:backup --verify FILE    read the file and check every sum in it; needs no database
-  --help                          this text
+  npm run db:backup -- FILE             write the file; - is standard output, for a pipeline (npm run -s)
+        --force                         replace a file of that name
+  npm run db:backup -- --verify FILE    read the file and check every sum in it; needs no database
+  --help                                this text
 
 ${environment}`;
 
@@ -31,9 +33,9 @@ const restoreHelp = `Makes the database what it was when the backup was made, th
 version. Stop the API before. A file that is damaged changes nothing, nor does anything that fails.
 See docs/backups.md.
 
-  pnpm db:restore FILE            into an empty database, which is created if there is none
-        --replace                 or in the place of what is in the database, which is lost
-  --help                          this text
+  npm run db:restore -- FILE            into an empty database, which is created if there is none
+        --replace                       or in the place of what is in the database, which is lost
+  --help                                this text
 
 ${environment}`;
 
@@ -95,13 +97,32 @@ async function backup(args: string[], { version, progress, withDatabase }: Conte
   const file = oneFile(positionals);
   if (values.verify) return verify(file, progress);
   const summary = await withDatabase(
-    async (databaseUrl) =>
-      backUp({ databaseUrl, version, output: await openOutput(file, values.force), progress }),
+    async (databaseUrl) => {
+      const output = await openOutput(file, values.force);
+      return unlessStopped(output, () => backUp({ databaseUrl, version, output, progress }));
+    },
     (message) => progress.say(message),
   );
   progress.say(
     `Wrote ${summary.rows} rows to ${file}, ${megabytes(summary.bytes)}. Keep it secret.`,
   );
+}
+
+/** Ctrl-C, and a container that is stopped, leave no unfinished file behind. */
+async function unlessStopped<T>(output: BackupOutput, use: () => Promise<T>): Promise<T> {
+  const stop = (signal: NodeJS.Signals): void => {
+    ignoreSignals();
+    void output.abandon().finally(() => process.kill(process.pid, signal));
+  };
+  const ignoreSignals = (): void => {
+    for (const signal of STOP_SIGNALS) process.off(signal, stop);
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  try {
+    return await use();
+  } finally {
+    ignoreSignals();
+  }
 }
 
 async function openOutput(file: string, replace: boolean): Promise<FileOutput | StreamOutput> {

@@ -45,8 +45,6 @@ export interface BackupHeader {
   migrations: { name: string; checksum: string }[];
   /** In the order in which they follow. */
   tables: BackupTable[];
-  /** Tables whose rows are not in the file, since they mean nothing after a restart. */
-  leftOut: string[];
 }
 
 export interface TableSum {

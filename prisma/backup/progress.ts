@@ -17,6 +17,8 @@ export class StreamProgress implements Progress {
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
+    // A backup goes on where nobody reads any more what it tells.
+    stream.on('error', () => undefined);
   }
 
   say(message: string): void {

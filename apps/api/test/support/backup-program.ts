@@ -12,16 +12,13 @@ export interface Outcome {
   stderr: string;
 }
 
-/** `pnpm db:backup` and `pnpm db:restore` as the processes that they are. */
+/** `npm run db:backup` and `npm run db:restore` as the processes that they are. */
 export class BackupProgram {
   readonly ended: Promise<Outcome>;
   readonly #child: ChildProcess;
 
   constructor(databaseUrl: string, command: 'backup' | 'restore', args: string[]) {
-    this.#child = spawn(process.execPath, [CLI, command, ...args], {
-      env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    this.#child = spawnProgram(databaseUrl, [command, ...args]);
     this.ended = this.#outcome();
   }
 
@@ -33,9 +30,22 @@ export class BackupProgram {
     return new BackupProgram(databaseUrl, command, args).ended;
   }
 
-  /** Ends it as a crash does (-9). */
-  async kill(): Promise<Outcome> {
-    this.#child.kill('SIGKILL');
+  /** Its exit code where nobody reads what it tells. */
+  static async runUnheard(
+    databaseUrl: string,
+    command: 'backup' | 'restore',
+    ...args: string[]
+  ): Promise<number | null> {
+    const child = spawnProgram(databaseUrl, [command, ...args]);
+    child.stderr!.destroy();
+    child.stdout!.destroy();
+    await once(child, 'close');
+    return child.exitCode;
+  }
+
+  /** By default as a crash does (-9). */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<Outcome> {
+    this.#child.kill(signal);
     return this.ended;
   }
 
@@ -47,4 +57,11 @@ export class BackupProgram {
     ]);
     return { code: this.#child.exitCode, stdout, stderr };
   }
+}
+
+function spawnProgram(databaseUrl: string, args: string[]): ChildProcess {
+  return spawn(process.execPath, [CLI, ...args], {
+    env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
