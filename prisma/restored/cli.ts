@@ -10,8 +10,8 @@ const help = `Tells Rind that a backup was put back into its database, so that d
   npm run db:mark-restored
 
 Needed after a copy of the data only, or of the server's files or disk, was put back: nothing shows it. Put back in
-other ways, and by db:restore, a backup is noticed without. Run it when the copy is complete; once too often does no
-harm. Instances that run need not be stopped: pushes wait a moment.
+other ways, and by db:restore, a backup is noticed without. Stop the API before a copy of rows only is put back, run
+this when the copy is complete, and start the API then. Once too often does no harm.
 
 Moves the clock of each user above every version that devices may have been given, and keeps what was lost between
 as a row of sync_lost_intervals.

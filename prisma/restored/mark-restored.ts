@@ -5,7 +5,7 @@ const UNDEFINED_FUNCTION = '42883';
 
 /**
  * Does for a database that was put back what its devices need, see `sync_mark_restored()` in the
- * migrations. Waits for pushes under way; instances that run need not be stopped.
+ * migrations. Waits for pushes under way.
  * @returns how many clocks, one for each user, were moved
  */
 export async function markRestored(databaseUrl: string): Promise<number> {
