@@ -16,7 +16,7 @@ import type { Config } from './platform/config/config.js';
 import { DomainError } from './platform/errors/domain.error.js';
 import { sendProblem } from './platform/errors/send-problem.js';
 import { GLOBAL_PREFIX } from './platform/http/global-prefix.js';
-import { refuseUnless, unpack } from './platform/http/packed-bodies.js';
+import { refuseUnless } from './platform/http/packed-bodies.js';
 import { ProxyWatch } from './platform/http/proxy-watch.js';
 import { RequestLog } from './platform/http/request-log.js';
 import { RequestMetrics } from './platform/http/request-metrics.js';
@@ -140,7 +140,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   const slowBodies = app.get(SlowBodies);
   // JSON is the only content that routes take, but for one; anything else is 415.
   fastify.removeContentTypeParser('text/plain');
-  readJson(fastify, largeBodies);
+  readJson(fastify);
   readForms(fastify);
   fastify.decorateRequest('principal', null);
   keepContext(fastify);
@@ -158,6 +158,7 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   fastify.addHook('onSend', async (request, reply, payload) => {
     request.answeredAfterMs = reply.elapsedTime;
     countSentBytes(request, reply, payload);
+    largeBodies.release(request);
     // What comes next on this connection could meet a process that has ended.
     if (shutdown.hasBegun) reply.header('connection', 'close');
   });
@@ -178,8 +179,10 @@ function addRequestHooks(app: NestFastifyApplication, { sync, worker }: Config):
   });
   fastify.addHook('onRoute', (route) => {
     const isPush = route.url === PUSH_ROUTE;
-    route.preParsing = async (request, reply) =>
+    route.preParsing = async (request, reply, payload) => {
       refuseUnless(isPush ? 'gzip' : 'identity', request, reply);
+      return isPush ? largeBodies.read(request, payload) : payload;
+    };
     if (!isPush) return;
     route.bodyLimit = sync.bodyLimitBytes;
     route.onRequest = (request, reply) => largeBodies.admit(request, reply);
@@ -259,7 +262,7 @@ function readForms(fastify: FastifyInstance): void {
  * out in silence: an app would miss what it has stored. In a push they could only name tables and columns
  * that nobody has declared, which are ignored like all others, so that no device is locked out (protocol rule 31).
  */
-function readJson(fastify: FastifyInstance, largeBodies: LargeBodies): void {
+function readJson(fastify: FastifyInstance): void {
   const strict = fastify.getDefaultJsonParser('error', 'error');
   const lenient = fastify.getDefaultJsonParser('remove', 'remove');
   fastify.removeContentTypeParser('application/json');
@@ -267,12 +270,10 @@ function readJson(fastify: FastifyInstance, largeBodies: LargeBodies): void {
     'application/json',
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
-      request.receivedBytes = body.length;
+      request.receivedBytes ??= body.length;
       // Some clients declare JSON on requests that have no body, such as a logout.
       if (body.length === 0) return undefined;
-      const unpacked = await unpack(body, request);
-      largeBodies.unpacked(request, unpacked.length);
-      const text = unpacked.toString();
+      const text = body.toString();
       const parse = request.routeOptions.url === PUSH_ROUTE ? lenient : strict;
       return new Promise<unknown>((resolve, reject) => {
         void parse(request, text, (error, json) => (error ? reject(error) : resolve(json)));

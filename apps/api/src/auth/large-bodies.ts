@@ -1,14 +1,16 @@
+import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../platform/errors/domain.error.js';
 import type { Principal } from '../platform/http/principal.js';
+import { BodyBudget, type Reservation } from '../platform/http/body-budget.js';
+import { unpack } from '../platform/http/packed-bodies.js';
 import { enforce } from '../platform/http/rate-limits/enforce.js';
 import { RateLimits } from '../platform/http/rate-limits/rate-limits.js';
 import { addressKey } from '../platform/http/client-address.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { AccessTokens } from './access-tokens.js';
-import { BodyBudget, type Reservation } from './body-budget.js';
 import { TokenCookies } from './cookies/token-cookies.js';
 import { accessTokenOf } from './jwt.strategy.js';
 import { PrincipalsService } from './principals.service.js';
@@ -18,8 +20,9 @@ type Sender = Pick<Principal, 'userId' | 'sessionId'>;
 
 /**
  * Guards run when a body has been read and parsed. Where a body may be large, that is too late to
- * turn strangers away: this looks at the token alone, before the first byte is read. And whoever sends
- * only the beginning of a body holds memory for as long as it lasts: that is counted beforehand.
+ * turn strangers away: this looks at the token alone, before the first byte is read, and takes the
+ * request from its budget, so that also those count that turn out to be no JSON. Memory is counted
+ * as it fills, byte by byte unpacked, until the answer is ready.
  */
 @Injectable()
 export class LargeBodies {
@@ -42,6 +45,8 @@ export class LargeBodies {
   }
 
   /**
+   * Before the body is read.
+   *
    * @throws DomainError `unauthenticated`, `access_token_expired`, `rate_limited`,
    *   `service_unavailable`
    */
@@ -53,14 +58,23 @@ export class LargeBodies {
       enforce(await this.rateLimits.consume('anonymous', addressKey(request.ip)), reply);
       throw sender;
     }
-    const state = await this.rateLimits.peek('sync', sender.sessionId);
-    if (state?.isExceeded) enforce(state, reply);
-    this.reserve(sender.userId, request, reply);
+    enforce(await this.rateLimits.consume('sync', sender.sessionId), reply);
+    // Whoever finds no room now need not send all of it to hear so. One that is too large is refused unread.
+    const announced = Number(request.headers['content-length'] ?? 0);
+    if (announced <= this.limitBytes) this.budget.requireRoom(sender.userId, announced);
+    this.reservations.set(request, this.budget.reserve(sender.userId));
   }
 
-  /** @throws DomainError as `admit`, for a body that was packed and is larger than it seemed */
-  unpacked(request: FastifyRequest, bytes: number): void {
-    this.reservations.get(request)?.growTo(bytes);
+  /** The body as it comes, unpacked; each byte of it is counted before it is kept. */
+  read(request: FastifyRequest, payload: Readable): Readable {
+    const reservation = this.reservations.get(request);
+    return unpack(payload, request, (bytes) => reservation?.growTo(bytes));
+  }
+
+  /** When an answer is ready: one that no work has led to, such as to what is no JSON. */
+  release(request: FastifyRequest): void {
+    this.reservations.get(request)?.giveBack();
+    this.reservations.delete(request);
   }
 
   /** The body is in memory until the work on it has ended, whether or not somebody waits for the answer. */
@@ -72,16 +86,6 @@ export class LargeBodies {
     } finally {
       reservation?.giveBack();
     }
-  }
-
-  private reserve(userId: string, request: FastifyRequest, reply: FastifyReply): void {
-    // Without a length it may become as large as any.
-    const length = Number(request.headers['content-length'] ?? this.limitBytes);
-    // One that is too large is refused unread.
-    if (length > this.limitBytes || reply.raw.closed) return;
-    const reservation = this.budget.reserve(userId, length);
-    this.reservations.set(request, reservation);
-    reply.raw.once('close', () => this.reservations.get(request)?.giveBack());
   }
 
   private senderOf(token: string | null): Sender | DomainError {

@@ -78,6 +78,8 @@ export class SyncController {
   }
 
   @Post('push')
+  // Drawn on before the body is read (LargeBodies).
+  @RateLimit('none')
   @UseGuards(SettledGuard)
   @ApiRoute({
     operationId: 'pushChanges',

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { Problem } from '@rind/contracts';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { LargeBodies } from '../../src/auth/large-bodies.js';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { LogRecorder } from '../support/log-recorder.js';
@@ -67,9 +67,18 @@ describe('connections', () => {
   const head = (line: string, ...fields: string[]) => [line, 'Host: rind', ...fields, '', ''];
 
   /** Of the budget for large bodies: nobody announces it. */
-  async function untilHeld(bytes: number): Promise<void> {
+  function held(): number {
     const budget = Reflect.get(rind.app.get(LargeBodies), 'budget') as object;
-    while (Reflect.get(budget, 'held') !== bytes) await new Promise(setImmediate);
+    return Reflect.get(budget, 'held') as number;
+  }
+
+  async function untilHeld(bytes: number): Promise<void> {
+    while (held() !== bytes) await new Promise(setImmediate);
+  }
+
+  async function calledAgain({ mock }: { mock: { calls: unknown[] } }): Promise<void> {
+    const before = mock.calls.length;
+    while (mock.calls.length === before) await new Promise(setImmediate);
   }
 
   describe('that are slow', () => {
@@ -186,8 +195,24 @@ describe('connections', () => {
     const auth = ({ accessToken }: Account) => `Authorization: Bearer ${accessToken}`;
 
     /** A push of which only the head has come. */
-    const begin = (account: Account, length = `Content-Length: ${MB}`) =>
+    const announce = (account: Account, length = `Content-Length: ${MB}`) =>
       open(...head(PUSH, JSON_BODY, auth(account), length));
+
+    const NEARLY_ALL = MB - 100;
+
+    /** A push of which the end is missing. */
+    async function begin(account: Account): Promise<Socket> {
+      const socket = await announce(account);
+      socket.write('x'.repeat(NEARLY_ALL));
+      return socket;
+    }
+
+    async function beginChunks(account: Account): Promise<void> {
+      const socket = await announce(account, 'Transfer-Encoding: chunked');
+      socket.write(`${NEARLY_ALL.toString(16)}\r\n${'x'.repeat(NEARLY_ALL)}\r\n`);
+    }
+
+    const packed = (text: string) => [gzipSync(text), 'Content-Encoding: gzip'] as const;
 
     const push = (account: Account, bytes: number) =>
       rind.request('POST', '/sync/push', {
@@ -197,8 +222,8 @@ describe('connections', () => {
 
     test('take turns: those of one user, and those of all', async () => {
       await begin(ada);
-      await begin(ada, 'Transfer-Encoding: chunked');
-      await untilHeld(2 * MB);
+      await beginChunks(ada);
+      await untilHeld(2 * NEARLY_ALL);
       const mine = await push(ada, MB / 2);
       expect([mine.status, mine.body.code, mine.headers.get('retry-after')]).toEqual([
         429,
@@ -206,7 +231,7 @@ describe('connections', () => {
         '5',
       ]);
       await begin(bob);
-      await untilHeld(3 * MB);
+      await untilHeld(3 * NEARLY_ALL);
       const others = await push(bob, MB / 2);
       expect([others.status, others.body.code, others.headers.get('retry-after')]).toEqual([
         503,
@@ -214,8 +239,7 @@ describe('connections', () => {
         '5',
       ]);
       expect((await push(ada, 1_000)).status).toBe(200);
-      // All of them end without a body, in one way or another.
-      sockets[0]!.destroy();
+      for (const socket of sockets) socket.destroy();
       await untilHeld(0);
       expect((await push(ada, MB / 2)).status).toBe(200);
       expect((await push(bob, MB / 2)).status).toBe(200);
@@ -224,9 +248,9 @@ describe('connections', () => {
     test('count as what they unpack to', async () => {
       await begin(ada);
       await begin(ada);
-      await untilHeld(2 * MB);
-      const body = JSON.stringify({ changes: {}, lastPulledAt: null, f: 'x'.repeat(MB / 2) });
-      const send = () =>
+      await untilHeld(2 * NEARLY_ALL);
+      const push = JSON.stringify({ changes: {}, lastPulledAt: null, f: 'x'.repeat(MB / 2) });
+      const send = (body = push) =>
         fetch(`${rind.url}/api/v1/sync/push`, {
           method: 'POST',
           headers: {
@@ -237,9 +261,63 @@ describe('connections', () => {
           body: gzipSync(body),
         });
       expect((await send()).status).toBe(429);
+      // Before it is known to be no JSON.
+      expect((await send('x'.repeat(MB / 2))).status).toBe(429);
       for (const socket of sockets) socket.destroy();
       await untilHeld(0);
       expect((await send()).status).toBe(200);
+    });
+
+    test('count nothing for what was only announced', async () => {
+      for (const account of [ada, ada, ada, bob, bob, bob]) await announce(account);
+      expect((await push(ada, MB / 2)).status).toBe(200);
+      expect((await push(bob, MB / 2)).status).toBe(200);
+    });
+
+    test('are refused in the midst of it where they outgrow what is free', async () => {
+      await begin(ada);
+      await begin(ada);
+      await untilHeld(2 * NEARLY_ALL);
+      const third = await announce(ada, 'Transfer-Encoding: chunked');
+      third.write(`${NEARLY_ALL.toString(16)}\r\n${'x'.repeat(70_000)}`);
+      expect(await codeOf(third)).toBe('rate_limited');
+      expect(held()).toBe(2 * NEARLY_ALL);
+    });
+
+    test('count against the budget of their device once, also when they are no JSON', async () => {
+      const left = async (body: unknown) => {
+        const { headers } = await rind.request('POST', '/sync/push', {
+          token: ada.accessToken,
+          body,
+        });
+        return Number(/^"sync";r=(\d+);t=\d+$/.exec(headers.get('ratelimit') ?? '')?.[1]);
+      };
+      const before = await left({ changes: {}, lastPulledAt: null });
+      expect(await left('no JSON')).toBe(before - 1);
+      expect(await left({ changes: {}, lastPulledAt: null })).toBe(before - 2);
+    });
+
+    test('give back what they took when their client leaves while they are unpacked', async () => {
+      const largeBodies = rind.app.get(LargeBodies);
+      const release = jest.spyOn(largeBodies, 'release');
+      const read = jest.spyOn(largeBodies, 'read');
+      for (let n = 0; n < 3; n += 1) {
+        const [body, coding] = packed('x'.repeat(NEARLY_ALL));
+        const length = `Content-Length: ${body.length}`;
+        const hasBegun = calledAgain(read);
+        const hasEnded = calledAgain(release);
+        const socket = await open();
+        // In one piece: the whole body is there when its reading begins.
+        const text = head(PUSH, JSON_BODY, auth(ada), length, coding).join('\r\n');
+        socket.write(Buffer.concat([Buffer.from(text), body]));
+        await hasBegun;
+        socket.resetAndDestroy();
+        await hasEnded;
+        expect(held()).toBe(0);
+      }
+      release.mockRestore();
+      read.mockRestore();
+      expect((await push(ada, MB / 2)).status).toBe(200);
     });
 
     test('that are too large, no JSON or no push give back what they took', async () => {
@@ -273,8 +351,7 @@ describe('connections', () => {
       await closed;
       // The server has heard of it when it answers what came later.
       await push(bob, 0);
-      const budget = Reflect.get(rind.app.get(LargeBodies), 'budget') as object;
-      expect(Reflect.get(budget, 'held')).toBe(body.length);
+      expect(held()).toBe(body.length);
       seam.release();
       await untilHeld(0);
     });

@@ -1,4 +1,4 @@
-import { promisify } from 'node:util';
+import { pipeline, type Readable, Transform } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../errors/domain.error.js';
@@ -7,8 +7,6 @@ import { DomainError } from '../errors/domain.error.js';
 type RequestCoding = 'gzip' | 'identity';
 
 const CHUNK_BYTES = 64 * 1024;
-
-const gunzip = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.gunzip);
 
 /** Null for what nobody here can unpack, such as a body that was packed twice. */
 function codingOf({ headers }: FastifyRequest): RequestCoding | null {
@@ -40,25 +38,61 @@ export function refuseUnless(
 }
 
 /**
- * The bytes as they were before they were packed, at most as many as the route takes: unpacking
- * stops there, so that a small body which unpacks to gigabytes costs no more than any other.
- *
- * @throws DomainError `payload_too_large`; `malformed_request` for bytes that are not whole gzip
+ * The bytes as they were before they were packed, at most as many as the route takes, packed or not:
+ * unpacking stops there, so that a small body which unpacks to gigabytes costs no more than any other.
+ * The stream fails with `payload_too_large`; with `malformed_request` for bytes that are not whole
+ * gzip; and with what `grow` throws, which is told how many bytes there are before they are passed on.
  */
-export async function unpack(body: Buffer, request: FastifyRequest): Promise<Buffer> {
-  if (codingOf(request) !== 'gzip') return body;
+export function unpack(
+  payload: Readable,
+  request: FastifyRequest,
+  grow: (bytes: number) => void,
+): Readable {
+  const isPacked = codingOf(request) === 'gzip';
   const limit = request.routeOptions.bodyLimit;
-  try {
-    return await gunzip(body, { maxOutputLength: limit, chunkSize: CHUNK_BYTES });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw new DomainError('payload_too_large', {
-        detail: `The body may have at most ${limit} bytes, unpacked`,
-      });
-    }
-    throw new DomainError('malformed_request', {
-      detail: 'The body is not gzip, or its end is missing',
-      cause: error,
+  const tooLarge = () =>
+    new DomainError('payload_too_large', {
+      detail: `The body may have at most ${limit} bytes${isPacked ? ', unpacked' : ''}`,
     });
-  }
+  const received = counted((bytes) => {
+    request.receivedBytes = bytes;
+    if (bytes > limit) throw tooLarge();
+  });
+  const unpacked = counted((bytes) => {
+    if (bytes > limit) throw tooLarge();
+    grow(bytes);
+  });
+  // Fastify compares this with the length that was announced.
+  Object.defineProperty(unpacked, 'receivedEncodedLength', { get: () => request.receivedBytes });
+  pipeline([received, ...(isPacked ? [gunzipInto(unpacked)] : []), unpacked], () => undefined);
+  // Not by the pipeline: it would destroy the request, and with it the connection before the answer.
+  payload.on('error', (error) => unpacked.destroy(error));
+  payload.pipe(received);
+  return unpacked;
+}
+
+function gunzipInto(unpacked: Transform): Transform {
+  const gunzip = zlib.createGunzip({ chunkSize: CHUNK_BYTES });
+  return gunzip.once('error', (cause) => {
+    // With `ERR_…` another part of the pipeline has failed.
+    if (!('errno' in cause)) return;
+    const detail = 'The body is not gzip, or its end is missing';
+    unpacked.destroy(new DomainError('malformed_request', { detail, cause }));
+  });
+}
+
+/** Tells how many bytes there are with each chunk, before it is passed on. */
+function counted(tell: (bytes: number) => void): Transform {
+  let bytes = 0;
+  return new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      bytes += chunk.length;
+      try {
+        tell(bytes);
+        done(null, chunk);
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+  });
 }

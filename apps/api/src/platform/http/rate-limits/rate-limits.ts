@@ -104,14 +104,6 @@ export class RateLimits {
   async giveBack(budget: Budget, key: string): Promise<void> {
     await this.limiters[budget]?.reward(key);
   }
-
-  /** What the next request would meet, without taking it; null when that is not known or not limited. */
-  async peek(budget: Budget, key: string): Promise<RateLimitState | null> {
-    const limiter = this.limiters[budget];
-    const found = await limiter?.get(key);
-    if (!limiter || !found) return null;
-    return stateOf(budget, limiter, found, found.consumedPoints >= limiter.points);
-  }
 }
 
 /** @throws DomainError `rate_limited` */
