@@ -45,7 +45,8 @@ const FORM_ROUTES = {
   ],
   'multipart/form-data': [UNSUBSCRIBE_ROUTE],
 };
-const BODY_LIMIT_BYTES = 256 * 1024;
+/** Preferences in any script, or two tokens of a provider; strangers may hold as much on each connection. */
+const BODY_LIMIT_BYTES = 64 * 1024;
 const MAX_HEADER_BYTES = 16 * 1024;
 /**
  * For connections on which nothing moves, such as that of a client that does not read its answer: longer
@@ -62,7 +63,9 @@ export async function createApp(
 ): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.register(config, tables),
-    createAdapter(config),
+    createAdapter(config, (refusal, { id, ip }) =>
+      app.get(UnreadableRequests).note(refusal, id, ip),
+    ),
     { logger, bodyParser: false, abortOnError: false },
   );
   app.setGlobalPrefix(GLOBAL_PREFIX, { exclude: [METRICS_PATH] });
@@ -93,7 +96,10 @@ export async function createApp(
   return app;
 }
 
-function createAdapter({ http }: Config): FastifyAdapter {
+function createAdapter(
+  { http }: Config,
+  noteUnreadable: (refusal: DomainError, request: FastifyRequest) => void,
+): FastifyAdapter {
   const { trustProxy } = http;
   return new FastifyAdapter({
     // A hop count is given as a function: Fastify trusts nobody when it is given the number.
@@ -111,6 +117,8 @@ function createAdapter({ http }: Config): FastifyAdapter {
     http: {
       shouldUpgradeCallback: SocketEngine.wants,
       headersTimeout: http.requestTimeoutMs,
+      // Bodies have a time-out of their own (SlowBodies), which leaves large ones the time they need.
+      requestTimeout: 0,
       // How often Node looks for connections on which the head of a request is late.
       connectionsCheckingInterval: Math.min(http.requestTimeoutMs, 5_000),
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -118,8 +126,16 @@ function createAdapter({ http }: Config): FastifyAdapter {
     routerOptions: { ignoreTrailingSlash: true },
     // An address that cannot be decoded reaches neither route nor hook.
     frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply) => {
-      reply.header('x-request-id', request.id);
-      sendProblem(new DomainError('malformed_request'), request, reply);
+      const refusal = new DomainError('malformed_request');
+      reply.headers({
+        'x-request-id': request.id,
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+        // Nobody reads its body, or waits for the end of it.
+        connection: 'close',
+      });
+      sendProblem(refusal, request, reply);
+      noteUnreadable(refusal, request);
     },
     genReqId: ({ headers }: IncomingMessage) => {
       const given = headers['x-request-id'];
@@ -232,6 +248,7 @@ function limitConnections(app: NestFastifyApplication, { http }: Config): void {
   server.prependListener('request', (request, response) =>
     unreadableRequests.watch(request, response),
   );
+  server.on('drop', () => unreadableRequests.drop());
   server.on('clientError', (error, socket) => unreadableRequests.answer(error, socket as Socket));
 }
 

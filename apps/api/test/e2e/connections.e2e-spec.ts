@@ -154,18 +154,38 @@ describe('connections', () => {
       expect(received).toMatch(/^HTTP\/1.1 200 OK/);
     });
 
+    test('get no answer that would be taken for one to what they asked before', async () => {
+      const body = JSON.stringify({ email: 'ada@example.com', password: 'x' });
+      const broken = head(LOGIN, JSON_BODY, 'Transfer-Encoding: chunked');
+      const first = head(LOGIN, JSON_BODY, `Content-Length: ${body.length}`).join('\r\n');
+      const socket = await open(`${first}${body}${broken.join('\r\n')}xyz\r\n`);
+      expect(await text(socket)).toBe('');
+    });
+
+    test('are closed when they never end the body of a request to no address', async () => {
+      const socket = await open(...head('POST /%zz HTTP/1.1', 'Content-Length: 9'));
+      const received = await text(socket);
+      expect(received).toMatch(/^HTTP\/1.1 400 /);
+      for (const field of ['connection: close', 'cache-control: no-store']) {
+        expect(received).toContain(field);
+      }
+    });
+
     test('are counted', async () => {
       const answer = await fetch(`${rind.url}/metrics`, {
         headers: { authorization: `Bearer ${METRICS_TOKEN}` },
       });
-      expect(await answer.text()).toMatch(
-        /rind_unreadable_requests_total\{code="malformed_request"\} [1-9]/,
-      );
+      const metrics = await answer.text();
+      expect(metrics).toMatch(/rind_unreadable_requests_total\{code="malformed_request"\} [1-9]/);
+      expect(metrics).toMatch(/rind_unreadable_requests_total\{code="payload_too_large"\} 0/);
     });
   });
 
   test('beyond CONNECTION_LIMIT are closed at once, and those there are live on', async () => {
-    const small = await TestApp.start({ database: rind.database, env: { CONNECTION_LIMIT: '10' } });
+    const small = await TestApp.start({
+      database: rind.database,
+      env: { CONNECTION_LIMIT: '10', METRICS_TOKEN },
+    });
     const opened: Socket[] = [];
     for (let n = 0; n < 10; n += 1) opened.push(await openTo(small.url));
     const last = await openTo(small.url);
@@ -173,8 +193,18 @@ describe('connections', () => {
     opened[0]!.write(head(LIVE).join('\r\n'));
     const [answer] = (await once(opened[0]!, 'data')) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1.1 200 OK/);
+    const scrape = ['Connection: close', `Authorization: Bearer ${METRICS_TOKEN}`];
+    opened[1]!.write(head('GET /metrics HTTP/1.1', ...scrape).join('\r\n'));
+    expect(await text(opened[1]!)).toMatch(/^rind_connections_dropped_total 1$/m);
     for (const socket of opened) socket.destroy();
     await small.stop();
+  });
+
+  test('may have the longest time-out that there is', async () => {
+    const env = { REQUEST_TIMEOUT_SECONDS: '600' };
+    const patient = await TestApp.start({ database: rind.database, env });
+    expect((await patient.request('GET', '/health/live')).status).toBe(200);
+    await patient.stop();
   });
 
   test('stay open between requests for longer than proxies keep theirs', async () => {

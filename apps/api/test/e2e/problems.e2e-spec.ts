@@ -177,13 +177,13 @@ describe('problem documents', () => {
     const KIB = 1024;
 
     test('over the limit, declared or not', async () => {
-      const body = jsonOfSize(256 * KIB + 1);
+      const body = jsonOfSize(64 * KIB + 1);
       expectProblem(await post(LOGIN).type('json').send(body), 'payload_too_large', LOGIN);
       const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
       expectProblem(await sendRaw(LOGIN, headers, body), 'payload_too_large', LOGIN);
       const fitting = await post(LOGIN)
         .type('json')
-        .send(jsonOfSize(256 * KIB));
+        .send(jsonOfSize(64 * KIB));
       expectProblem(fitting, 'validation_failed', LOGIN);
     });
 

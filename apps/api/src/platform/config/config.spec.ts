@@ -60,6 +60,7 @@ describe('an environment', () => {
       NODE_ENV: 'production',
       PORT: 'http',
       DATABASE_URL: 'mysql://root:hunter2@localhost/rind',
+      DATABASE_TIMEOUT_SECONDS: '151',
       JWT_SECRET: 'too short',
       ENCRYPTION_KEY: 'too short',
       TOTP_ISSUER: 'https://too short',

@@ -147,7 +147,8 @@ const Environment = z.object({
     .transform(withoutApplicationName)
     .optional(),
   DATABASE_POOL_SIZE: z.coerce.number().int().min(2).max(500).default(10),
-  DATABASE_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(600).default(30),
+  // Less than the idle time-out, which would close the connection without an answer.
+  DATABASE_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(150).default(30),
   DATABASE_PREPARED_STATEMENTS: z.enum(['on', 'off']).default('on'),
   SLOW_QUERY_MS: z.coerce.number().int().min(0).max(600_000).default(500),
   JWT_SECRET: Secret.default(DEVELOPMENT_JWT_SECRET),
@@ -193,7 +194,7 @@ const Environment = z.object({
   TRUST_PROXY: TrustProxy.optional(),
   REQUEST_TIMEOUT_SECONDS: z.coerce.number().int().min(1).max(600).default(30),
   KEEP_ALIVE_SECONDS: z.coerce.number().int().min(1).max(3600).default(150),
-  CONNECTION_LIMIT: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
+  CONNECTION_LIMIT: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
   SHUTDOWN_GRACE_SECONDS: z.coerce.number().int().min(1).max(3600).default(8),
   SHUTDOWN_DELAY_SECONDS: z.coerce.number().int().min(0).max(3600).optional(),
   DOCS_ENABLED: Flag.optional(),

@@ -7,6 +7,7 @@ import type { Counter } from 'prom-client';
 import { DomainError } from '../errors/domain.error.js';
 import { toProblem } from '../errors/send-problem.js';
 import { Metrics } from '../metrics/metrics.js';
+import { plainAddress } from './client-address.js';
 
 /** Node's names for what is wrong; anything else is not HTTP. */
 const codeOfError: Readonly<Record<string, ErrorCode>> = {
@@ -14,6 +15,9 @@ const codeOfError: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'payload_too_large',
 };
+
+const FALLBACK: ErrorCode = 'malformed_request';
+const WARNING_INTERVAL_MS = 60_000;
 
 /** Answers what cannot be read far enough to reach a route: no HTTP, too large a head, or one that never ends. */
 @Injectable()
@@ -23,6 +27,8 @@ export class UnreadableRequests {
 
   private readonly logger = new Logger('Requests');
   private readonly refused: Counter<'code'>;
+  private readonly dropped: Counter;
+  private quietUntil = 0;
 
   constructor(metrics: Metrics) {
     this.refused = metrics.counter({
@@ -30,6 +36,12 @@ export class UnreadableRequests {
       help: 'What was refused before it was a request, by the code of its problem',
       labelNames: ['code'],
     });
+    this.dropped = metrics.counter({
+      name: 'rind_connections_dropped_total',
+      help: 'Connections that were closed at once, beyond CONNECTION_LIMIT',
+    });
+    // Prometheus sees no rise in what begins with its first event.
+    for (const code of [FALLBACK, ...Object.values(codeOfError)]) this.refused.inc({ code }, 0);
   }
 
   /** For the event `request` of the server. */
@@ -41,18 +53,38 @@ export class UnreadableRequests {
   answer(error: NodeJS.ErrnoException, socket: Socket): void {
     const response = this.responses.get(socket);
     const isAnswering = response !== undefined && !response.writableFinished;
+    // Not that of the latest request: what is written now would be taken for the answer to an earlier one.
+    const isEarlierOpen = isAnswering && response.socket === null;
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
     } else if (isAnswering && response.req.complete) {
       // What is garbage behind a whole request takes nothing from its answer, and is not worth another.
       if (!response.headersSent) response.setHeader('connection', 'close');
       response.once('finish', () => socket.destroySoon());
-    } else if (isAnswering && response.headersSent) {
+    } else if (isEarlierOpen || (isAnswering && response.headersSent)) {
       socket.destroy();
     } else {
-      const code = codeOfError[error.code ?? ''] ?? 'malformed_request';
+      const code = codeOfError[error.code ?? ''] ?? FALLBACK;
       this.refuse(new DomainError(code), socket);
     }
+  }
+
+  /** Counts and logs what was refused. */
+  note({ code }: DomainError, requestId: string, ip = ''): void {
+    this.refused.inc({ code });
+    this.logger.log(
+      { requestId, status: errorCodes[code].status, problem: code, ip: plainAddress(ip) },
+      'What is no request was refused',
+    );
+  }
+
+  /** For the event `drop` of the server: a connection beyond CONNECTION_LIMIT. */
+  drop(): void {
+    this.dropped.inc();
+    const now = performance.now();
+    if (now < this.quietUntil) return;
+    this.quietUntil = now + WARNING_INTERVAL_MS;
+    this.logger.warn('CONNECTION_LIMIT is reached: further connections are closed at once');
   }
 
   private refuse(refusal: DomainError, socket: Socket): void {
@@ -69,10 +101,6 @@ export class UnreadableRequests {
     ];
     socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
     socket.destroySoon();
-    this.refused.inc({ code: refusal.code });
-    this.logger.log(
-      { requestId, status, problem: refusal.code, ip: socket.remoteAddress ?? null },
-      'What is no request was refused',
-    );
+    this.note(refusal, requestId, socket.remoteAddress);
   }
 }
