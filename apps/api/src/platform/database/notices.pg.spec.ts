@@ -21,7 +21,12 @@ import { Notices, NoticesTiming } from './notices.js';
 const CHANNEL = 'some "channel"';
 
 /** Fast enough for a test to wait for, slow enough for a busy machine not to seem dead. */
-const timing = { proofIntervalMs: 50, proofTimeoutMs: 1_000, reconnectDelayMs: 10 };
+const timing = {
+  proofIntervalMs: 50,
+  proofTimeoutMs: 1_000,
+  reconnectDelayMs: 10,
+  checkTimeoutMs: 60_000,
+};
 
 describe('listening for notices', () => {
   let database: TestDatabase;
@@ -148,6 +153,22 @@ describe('listening for notices', () => {
     await once(notices, 'live');
     expect(connect).toHaveBeenCalledTimes(3);
     connect.mockRestore();
+  });
+
+  test('a server that vanishes while it is looked at is given up, and tried again', async () => {
+    notices = listener({ checkTimeoutMs: 300 });
+    let looks = 0;
+    notices.beforeLive(async (query) => {
+      looks += 1;
+      if (looks === 1) proxy.freeze();
+      await query('SELECT');
+    });
+    const live = once(notices, 'live');
+    notices.onApplicationBootstrap();
+    await once(notices, 'gap');
+    proxy.pass();
+    await live;
+    expect(looks).toBe(2);
   });
 
   test('a server that refuses is tried again until it does not', async () => {

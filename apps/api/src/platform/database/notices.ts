@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
@@ -15,11 +16,11 @@ import { isDatabaseUnavailable, reasonOf } from './database-errors.js';
 import { OutageLog, unusable } from './outage-log.js';
 
 const PROOF_CHANNEL = 'rind_proof';
-/** Of `pg`, for statements that may take as long as they take. */
-const NO_TIMEOUT_MS = 2 ** 31 - 1;
+/** So soon a silent connection is asked whether its other end is still there: while a check runs, nothing else does. */
+const KEEP_ALIVE_DELAY_MS = 10_000;
 
-/** Its types do not know of the limit that a statement may have of its own. */
-type UnlimitedQuery = QueryConfig & { query_timeout: number };
+/** The types of `pg` do not know of the limit that a statement may have of its own. */
+type TimedQuery = QueryConfig & { query_timeout: number };
 /** After checks that failed one after the other; what is wrong there seldom goes away by itself. */
 const MAX_BACK_OFF = 20;
 /** How checks say that the database is not what it should be; else it may tell of one that takes nobody in. */
@@ -33,6 +34,11 @@ export class NoticesTiming {
   /** Without a proof, or an answer, for this long the connection counts as dead. */
   readonly proofTimeoutMs: number = 10_000;
   readonly reconnectDelayMs: number = 250;
+  /**
+   * For a check, after which its connection counts as dead. The server goes on with what it does, and so
+   * the next check finds it done.
+   */
+  readonly checkTimeoutMs: number = 600_000;
 }
 
 interface NoticesEvents {
@@ -45,7 +51,7 @@ interface NoticesEvents {
   proof: [];
 }
 
-/** A statement on the listening connection, which belongs to no pooler, without any limit of time. */
+/** A statement on the listening connection, which belongs to no pooler, without the server's limits of time. */
 export type QueryDirectly = <Row>(text: string) => Promise<Row[]>;
 
 /**
@@ -73,6 +79,8 @@ export class Notices
   private isClosed = false;
   /** In a row. */
   private failedChecks = 0;
+  /** Of nobody's transaction or request: whoever finds a connection dead has no part in the next one. */
+  private readonly outside = AsyncLocalStorage.snapshot();
 
   constructor(
     @InjectConfig() config: Config,
@@ -126,6 +134,7 @@ export class Notices
       connectionTimeoutMillis: this.timing.proofTimeoutMs,
       query_timeout: this.timing.proofTimeoutMs,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
       stream: () => socket,
     });
     this.client = client;
@@ -166,7 +175,7 @@ export class Notices
     await client.query('SET statement_timeout = 0; SET lock_timeout = 0');
     for (const check of this.checks) {
       await check(async <Row>(text: string) => {
-        const statement: UnlimitedQuery = { text, query_timeout: NO_TIMEOUT_MS };
+        const statement: TimedQuery = { text, query_timeout: this.timing.checkTimeoutMs };
         const { rows } = await client.query(statement);
         return rows as Row[];
       });
@@ -226,9 +235,11 @@ export class Notices
   private connectAgain(delayMs: number): void {
     this.disconnect();
     clearTimeout(this.timer);
-    this.emit('gap');
-    this.timer = setTimeout(() => void this.connect(), delayMs);
-    this.timer.unref();
+    this.outside(() => {
+      this.emit('gap');
+      this.timer = setTimeout(() => void this.connect(), delayMs);
+      this.timer.unref();
+    });
   }
 
   /** Without a goodbye: on a dead connection `Client.end` would wait for an answer for ever. */
