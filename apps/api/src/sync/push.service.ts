@@ -38,7 +38,8 @@ export class PushService {
    * Applies a push, all of it or nothing, in one transaction under the lock of the user's clock.
    *
    * @throws DomainError `sync_conflict` naming the records; `session_ended` when user or session
-   *   are gone; `sync_content_refused` in strict mode
+   *   are gone; `sync_content_refused` in strict mode; `service_unavailable` when a backup was put
+   *   back just now
    */
   push(principal: Principal, body: AcceptedPushBody): Promise<AppliedPush> {
     return this.metrics.countPush(() => this.prepareAndApply(principal, body));

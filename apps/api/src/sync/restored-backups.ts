@@ -3,7 +3,7 @@ import type { Counter } from 'prom-client';
 import { isDatabaseUnavailable } from '../platform/database/database-errors.js';
 import { Database } from '../platform/database/database.js';
 import { Notices, type QueryDirectly } from '../platform/database/notices.js';
-import type { Statement } from '../platform/database/sql-transaction.js';
+import type { SqlTransaction, Statement } from '../platform/database/sql-transaction.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
 
@@ -19,7 +19,19 @@ const readDifferences: Statement = {
   text: 'SELECT sync_marker_differences() AS differences',
 };
 
+/**
+ * → `{ isMarked }`: whether the marker describes the database behind this very connection. Without a look at
+ * whether the database is complete, which would take longer than all else.
+ */
+const readIsMarked: Statement = {
+  name: 'sync_is_marked',
+  text: `SELECT ROW(i.*) IS NOT DISTINCT FROM
+  ROW(m.system_identifier, m.wal_timeline, m.database_oid, m.clocks_oid, m.clocks_file) AS "isMarked"
+FROM sync_database_identity() i LEFT JOIN sync_marker m ON true`,
+};
+
 const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000';
+const DOUBT = 'The database is being put back from a backup, or was';
 
 interface NoticedRestore {
   readonly differences: readonly string[];
@@ -33,9 +45,9 @@ interface NoticedRestore {
  * says which one it is. A false alarm, as after an upgrade of the server, does no harm: clocks go up, so
  * that every device asks once for what it has already.
  *
- * Looks on each new listening connection: a database that was put back as a whole, or another server,
- * cannot be reached but by a new one. Tables can be made anew behind connections that live; for those
- * it looks every few seconds.
+ * Looks on each new listening connection, and every few seconds, since tables can be made anew behind
+ * connections that live. What is written between a restore and the look would get versions below what
+ * devices have, and be missed for ever; so each writer looks as well, under the lock of the clock.
  */
 @Injectable()
 export class RestoredBackups {
@@ -91,7 +103,20 @@ export class RestoredBackups {
     this.waiting.delete(goOn);
     clearTimeout(timer);
     if (isSettled) return;
-    throw new DomainError('service_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    throw notSettled();
+  }
+
+  /**
+   * To be sent behind the lock of a clock: nobody marks the database as restored from then to the end of the
+   * transaction. Does not wait until it is settled, as others may wait for the rows that the transaction holds.
+   *
+   * @throws DomainError `service_unavailable` when the database is not the one that its marker describes
+   */
+  async confirm(sql: SqlTransaction): Promise<void> {
+    const [row] = await sql.run<{ isMarked: boolean }>(readIsMarked, []);
+    if (row!.isMarked) return;
+    this.notices.doubt(DOUBT);
+    throw notSettled();
   }
 
   private async look(query: QueryDirectly): Promise<void> {
@@ -117,9 +142,12 @@ export class RestoredBackups {
       // What has no connection is looked at when it has one.
       if (isDatabaseUnavailable(error) && !isIncomplete(error)) return;
     }
-    this.notices.doubt('The database is being put back from a backup, or was');
+    this.notices.doubt(DOUBT);
   }
 }
+
+const notSettled = () =>
+  new DomainError('service_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
 
 /** A marker is missing, or keys are: a backup is being put back. */
 function isIncomplete(error: unknown): boolean {

@@ -6,6 +6,7 @@ import { Database } from '../platform/database/database.js';
 import type { SqlTransaction, Statement } from '../platform/database/sql-transaction.js';
 import type { FoundRow, RowWrite, TableWrites } from './plan-push.js';
 import type { PreparedPush } from './prepare-push.js';
+import { RestoredBackups } from './restored-backups.js';
 import { SyncStatements } from './sync-statements.js';
 import { InjectSyncTables } from './sync-tables.module.js';
 
@@ -73,6 +74,7 @@ export class SyncRepository {
 
   constructor(
     private readonly database: Database,
+    private readonly backups: RestoredBackups,
     @InjectSyncTables() private readonly tables: readonly SyncTable[],
   ) {
     this.statements = new SyncStatements(tables);
@@ -117,6 +119,8 @@ export class SyncRepository {
    * Locks the user's clock to the end of the transaction, then reads what a push meets: statements of
    * their own, each of which sees what was committed before it began, in one round trip. Null when
    * the user is gone.
+   *
+   * @throws DomainError `service_unavailable` when the database was put back from a backup just now
    */
   async meet(
     sql: SqlTransaction,
@@ -129,6 +133,7 @@ export class SyncRepository {
       sql.run(this.statements.lockClock, [userId]),
       digest ? sql.run<{ answer: PushResult }>(this.statements.findAnswer, [userId, digest]) : [],
       sql.run<StateRow | FoundRow>(this.statements.checkPush, [userId, sessionId, cursor, ...ids]),
+      this.backups.confirm(sql),
     ]);
     const state = rows.find((row) => row.kind === 'state');
     if (locked.length === 0 || !state) return null;

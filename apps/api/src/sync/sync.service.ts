@@ -45,7 +45,8 @@ export class SyncService {
    * who is gone, is ignored.
    *
    * @returns the user's clock afterwards, null when the user is gone
-   * @throws Error for content that the registry does not allow: a defect of the caller
+   * @throws Error for content that the registry does not allow: a defect of the caller; DomainError
+   *   `service_unavailable` when a backup was put back just now, for the caller to try again
    */
   async write(userId: string, changes: ServerChanges): Promise<number | null> {
     const push = preparePush(this.tables, toTableChanges(changes));

@@ -2,10 +2,13 @@ import { once } from 'node:events';
 import type { PullResult } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { markRestored } from '../../../../prisma/restored/mark-restored.ts';
+import { Database } from '../../src/platform/database/database.js';
 import { Notices, NoticesTiming } from '../../src/platform/database/notices.js';
+import { SyncService } from '../../src/sync/sync.service.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { untilLive } from '../support/notices.js';
 import { RealtimeClient } from '../support/realtime-client.js';
+import { untilBlocked } from '../support/seams.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Account, TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -172,5 +175,48 @@ describe('a database that is not what its marker says', () => {
     const waiting = pull(other);
     proxy.pass();
     expect((await waiting).status).toBe(200);
+  });
+
+  test('takes no push between the restore and the look', async () => {
+    const { body } = await pull();
+    const push = () =>
+      rind.request('POST', '/sync/push', {
+        token: ada.accessToken,
+        body: { changes: {}, lastPulledAt: body.timestamp },
+      });
+    const holder = await rind.sql.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM sync_clocks WHERE user_id = $1 FOR UPDATE', [ada.id]);
+    const waiting = push();
+    await untilBlocked(rind.sql, waiting);
+    const looked = reconnected(rind);
+    await holder.query('UPDATE sync_marker SET database_oid = 0');
+    await holder.query('COMMIT');
+    holder.release();
+    const { status, body: problem, headers } = await waiting;
+    expect([status, problem.code]).toEqual([503, 'service_unavailable']);
+    expect(headers.get('retry-after')).toBe('5');
+    await looked;
+    // Its cursor is from before the restore, as far as the server knows.
+    expect((await push()).status).toBe(200);
+  });
+
+  test('takes nothing from the server itself either, which then looks, and goes on looking', async () => {
+    const write = () =>
+      rind.app.get(SyncService).write(ada.id, { notifications: { deleted: ['none'] } });
+    const looked = reconnected(rind);
+    // Nobody else sees it.
+    const database = rind.app.get(Database);
+    const restored = database.transaction(async () => {
+      await database.prisma.$executeRaw`UPDATE sync_marker SET database_oid = 0`;
+      await write();
+    });
+    await expect(restored).rejects.toMatchObject({ code: 'service_unavailable' });
+    await looked;
+    expect(await write()).toEqual(expect.any(Number));
+
+    const lookedAgain = reconnected(rind);
+    await rind.sql.query('UPDATE sync_marker SET database_oid = 0');
+    await lookedAgain;
   });
 });

@@ -507,6 +507,22 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'what is written after a restore does not look for itself',
+    patches: [
+      {
+        file: restoredBackups,
+        from: 'if (row!.isMarked) return;',
+        to: 'if (row) return;',
+      },
+    ],
+    caughtBy: {
+      'noticed-restores': [
+        'takes no push between the restore and the look',
+        'takes nothing from the server itself either',
+      ],
+    },
+  },
+  {
     name: 'synced before the database was looked at',
     patches: [{ file: restoredBackups, from: 'this.isSettled = false;', to: '' }],
     caughtBy: {
