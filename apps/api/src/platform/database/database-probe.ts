@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { closePool } from './close-pool.js';
 
 /** Of connecting, and of each statement; then the connection is given up. */
 const PROBE_TIMEOUT_MS = 800;
@@ -37,6 +38,6 @@ export class DatabaseProbe implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.pool.end();
+    await closePool(this.pool);
   }
 }

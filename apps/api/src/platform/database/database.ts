@@ -16,6 +16,7 @@ import {
 import { to as copyTo } from 'pg-copy-streams';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { closePool } from './close-pool.js';
 import { isDatabaseUnavailable, isRetryable, reasonOf } from './database-errors.js';
 import { DatabaseMetrics } from './database-metrics.js';
 import { PrismaClient, type Prisma } from './generated/client.js';
@@ -249,7 +250,7 @@ export class Database implements OnApplicationShutdown {
   /** After the server has closed: requests under way still need it. */
   async onApplicationShutdown(): Promise<void> {
     await this.client.$disconnect();
-    await Promise.all([this.pool.end(), this.snapshotPool.end()]);
+    await Promise.all([closePool(this.pool), closePool(this.snapshotPool)]);
   }
 
   private createPool(connectionString: string, options: PoolConfig): Pool {

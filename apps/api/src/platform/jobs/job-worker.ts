@@ -12,6 +12,7 @@ import {
 import { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
+import { closePool } from '../database/close-pool.js';
 import { causeOf, isDatabaseUnavailable } from '../database/database-errors.js';
 import { DatabaseMetrics } from '../database/database-metrics.js';
 import { JobFailure } from './job-failure.js';
@@ -104,7 +105,7 @@ export class JobWorker implements OnApplicationBootstrap {
     this.closing.abort();
     await this.stopRunner();
     await this.running;
-    await this.pool.end();
+    await closePool(this.pool);
   }
 
   private async keepRunning(): Promise<void> {
