@@ -18,7 +18,9 @@ test('what was given back takes nothing again', () => {
 
 test('room is for what comes beside what is held already', () => {
   const budget = new BodyBudget({ perUser: 200 * KB, inAll: 300 * KB });
-  const [one, two, other] = ['ada', 'ada', 'bob'].map((user) => budget.reserve(user));
+  const one = budget.reserve('ada');
+  const two = budget.reserve('ada');
+  const other = budget.reserve('bob');
   one.growTo(120 * KB);
   one.growTo(130 * KB);
   two.growTo(64 * KB);
