@@ -32,6 +32,8 @@ FROM sync_database_identity() i LEFT JOIN sync_marker m ON true`,
 
 const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000';
 const DOUBT = 'The database is being put back from a backup, or was';
+/** As `sync_mark_restored()` names it. */
+const CHANNEL = 'rind_restored';
 
 interface NoticedRestore {
   readonly differences: readonly string[];
@@ -68,6 +70,11 @@ export class RestoredBackups {
     });
     notices.beforeLive((query) => this.look(query));
     notices.on('proof', () => void this.lookAgain());
+    notices.listenTo(CHANNEL);
+    // Others forget what they knew of sessions as well. Who is not settled has done so, and may be who tells it.
+    notices.on('notice', (channel) => {
+      if (channel === CHANNEL && this.isSettled) notices.doubt(DOUBT);
+    });
     metrics.gauge({
       name: 'rind_sync_settled',
       help: '1 while this process syncs, 0 while it does not know that the database is the one that devices know',

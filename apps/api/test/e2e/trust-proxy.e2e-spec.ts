@@ -20,7 +20,7 @@ describe('the address of a client', () => {
     const env = { RATE_LIMIT_AUTH_PER_MINUTE: '1', ...(trustProxy && { TRUST_PROXY: trustProxy }) };
     rind = running.get(trustProxy) ?? (await TestApp.start({ env }));
     running.set(trustProxy, rind);
-    await rind.sql.query('TRUNCATE rate_limits, users CASCADE');
+    await rind.sql.query('DELETE FROM rate_limits; DELETE FROM users');
     log = new LogRecorder();
     return rind;
   }
