@@ -16,7 +16,6 @@ const specs = [
   ...[
     'heartbeat',
     'histories',
-    'large-pulls',
     'password-attempts',
     'pull-snapshot',
     'push-races',
