@@ -44,6 +44,7 @@ const shared = {
 /** @type {import('jest').Config} */
 export default {
   maxWorkers: 2,
+  testSequencer: '<rootDir>/test/support/longest-first.js',
   // Modules of earlier files stay in memory, until collecting garbage takes more time than tests do.
   workerIdleMemoryLimit: '1GB',
   // Here: in a project Jest ignores it.
