@@ -199,7 +199,8 @@ describe('rate limits', () => {
     expectRefused(await me(rind), 'anonymous', 1);
     for (const path of ['health', 'health/live', 'health/ready', 'openapi.json']) {
       for (let count = 0; count < 3; count += 1) {
-        const { headers } = await supertest(rind.url).get(`/api/v1/${path}`).expect(200);
+        const { status, headers } = await supertest(rind.url).get(`/api/v1/${path}`);
+        expect(status).not.toBe(429);
         expect(headers['ratelimit']).toBeUndefined();
       }
     }

@@ -1,7 +1,7 @@
-import type { HealthReady } from '@rind/contracts';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import supertest from 'supertest';
 import { LogRecorder } from '../support/log-recorder.js';
+import { ready } from '../support/ready.js';
 import { TestApp } from '../support/test-app.js';
 
 /** The tests call from the loopback: to the API, their own address is that of the nearest proxy. */
@@ -101,10 +101,7 @@ describe('the address of a client', () => {
   );
 
   describe('a proxy that TRUST_PROXY does not cover', () => {
-    const ready = async (): Promise<HealthReady> => {
-      const { body } = await supertest(rind.url).get('/api/v1/health/ready').expect(200);
-      return body as HealthReady;
-    };
+    const readiness = async () => (await ready(rind)).body;
     /** The warning is given once in the life of a process. */
     async function restart(setting?: string): Promise<void> {
       await running.get(setting)?.stop();
@@ -129,35 +126,38 @@ describe('the address of a client', () => {
       ['10.0.0.0/8', 'x-forwarded-for', '203.0.113.7'],
     ])('TRUST_PROXY=%s, %s: one warning, and ready is degraded', async (setting, name, value) => {
       await restart(setting);
-      expect(await ready()).toMatchObject({ status: 'ok', checks: { proxy: { status: 'ok' } } });
+      expect(await readiness()).toMatchObject({
+        status: 'ok',
+        checks: { proxy: { status: 'ok' } },
+      });
       await ask(20, { [name]: value });
       expect(warnings()).toMatchObject([
         { level: 'warn', msg: expect.stringContaining('TRUST_PROXY') },
       ]);
-      expect(await ready()).toMatchObject(degraded);
+      expect(await readiness()).toMatchObject(degraded);
       // Whoever watches over the process asks past the proxy.
-      for (let count = 0; count < 30; count += 1) await ready();
-      expect(await ready()).toMatchObject(degraded);
+      for (let count = 0; count < 30; count += 1) await readiness();
+      expect(await readiness()).toMatchObject(degraded);
     });
 
     test('is not a stranger who writes the header among others who do not', async () => {
       await restart();
       await ask(11);
       await ask(10, forwarded);
-      expect(await ready()).toMatchObject({ status: 'ok' });
+      expect(await readiness()).toMatchObject({ status: 'ok' });
       expect(warnings()).toEqual([]);
     });
 
     test('is forgotten when requests come without it', async () => {
       await restart();
       await ask(10, forwarded);
-      expect(await ready()).toMatchObject(degraded);
+      expect(await readiness()).toMatchObject(degraded);
       await ask(11);
-      expect(await ready()).toMatchObject({ status: 'ok' });
+      expect(await readiness()).toMatchObject({ status: 'ok' });
       // Only the latest requests count, however many there were before.
       await ask(200);
       await ask(60, forwarded);
-      expect(await ready()).toMatchObject(degraded);
+      expect(await readiness()).toMatchObject(degraded);
       expect(warnings()).toHaveLength(1);
     });
 
@@ -165,7 +165,7 @@ describe('the address of a client', () => {
       await start(setting);
       await ask(20, forwarded);
       expect(warnings()).toEqual([]);
-      expect((await ready()).status).toBe('ok');
+      expect((await readiness()).status).toBe('ok');
     });
   });
 });

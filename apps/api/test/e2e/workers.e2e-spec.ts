@@ -5,6 +5,7 @@ import pg from 'pg';
 import { ApiProcess } from '../support/api-process.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { Outbox } from '../support/outbox.js';
+import { ready } from '../support/ready.js';
 import {
   createTestDatabase,
   databaseEnvironment,
@@ -73,9 +74,10 @@ describe('WORKER', () => {
       });
       return status;
     };
-    for (const path of ['/api/v1/health', '/api/v1/health/live', '/api/v1/health/ready']) {
+    for (const path of ['/api/v1/health', '/api/v1/health/live']) {
       expect([path, await statusOf('GET', path)]).toEqual([path, 200]);
     }
+    expect((await ready(worker)).status).toBe(200);
     expect(await statusOf('GET', '/metrics', METRICS_TOKEN)).toBe(200);
     expect(await statusOf('GET', '/metrics')).toBe(401);
     const others = ['/', '/docs', '/openapi.json', '/api/v1/openapi.json', '/api/v1/users/me'];

@@ -100,7 +100,10 @@ export class HttpBalancer {
       () => null,
     );
     await answer?.arrayBuffer().catch(() => null);
-    target.isReady = answer?.ok ?? false;
+    // A database that stands still for a moment takes all of them away; where nobody is left, the last one stays.
+    const others = this.targets.filter((other) => other !== target);
+    const isLast = target.isReady && !others.some(({ isReady }) => isReady);
+    target.isReady = answer !== null && (answer.ok || isLast);
   }
 
   private choose(): Target | undefined {
