@@ -78,34 +78,33 @@ BEGIN
   RETURN clocks;
 END $$;
 
--- What of the marker differs from the database that it lies in: nothing, unless this is a copy.
+-- What of the marker differs from the database that it lies in: nothing, unless this is a copy; all, without a marker.
+-- Each writer asks, on the connection that it writes through.
 CREATE FUNCTION sync_marker_differences() RETURNS text[] LANGUAGE plpgsql AS $$
-DECLARE
-  marker record;
-  identity record;
 BEGIN
-  SELECT * INTO marker FROM sync_marker;
+  RETURN (
+    SELECT array_remove(ARRAY[
+      CASE WHEN m.system_identifier IS DISTINCT FROM i.system_identifier THEN 'system_identifier' END,
+      CASE WHEN m.wal_timeline IS DISTINCT FROM i.wal_timeline THEN 'wal_timeline' END,
+      CASE WHEN m.database_oid IS DISTINCT FROM i.database_oid THEN 'database_oid' END,
+      CASE WHEN m.clocks_oid IS DISTINCT FROM i.clocks_oid THEN 'clocks_oid' END,
+      CASE WHEN m.clocks_file IS DISTINCT FROM i.clocks_file THEN 'clocks_file' END
+    ], NULL)
+    FROM sync_database_identity() i LEFT JOIN sync_marker m ON true
+  );
+END $$;
+
+-- Marks the database as restored where there is a difference: once, however many ask at a time.
+CREATE FUNCTION sync_notice_restore(OUT differences text[], OUT clocks bigint) LANGUAGE plpgsql AS $$
+BEGIN
   -- Keys come last when a dump is put back, after all rows.
-  IF NOT FOUND OR NOT EXISTS (
+  IF NOT EXISTS (SELECT FROM sync_marker) OR NOT EXISTS (
     SELECT FROM pg_constraint WHERE confrelid = to_regclass('sync_clocks') AND contype = 'f'
   ) THEN
     RAISE EXCEPTION 'The database is incomplete: sync_marker is empty, or no foreign key leads to sync_clocks'
       USING ERRCODE = 'object_not_in_prerequisite_state',
         HINT = 'When a backup has been put back completely, run db:mark-restored';
   END IF;
-  SELECT * INTO identity FROM sync_database_identity();
-  RETURN array_remove(ARRAY[
-    CASE WHEN marker.system_identifier IS DISTINCT FROM identity.system_identifier THEN 'system_identifier' END,
-    CASE WHEN marker.wal_timeline IS DISTINCT FROM identity.wal_timeline THEN 'wal_timeline' END,
-    CASE WHEN marker.database_oid <> identity.database_oid THEN 'database_oid' END,
-    CASE WHEN marker.clocks_oid <> identity.clocks_oid THEN 'clocks_oid' END,
-    CASE WHEN marker.clocks_file <> identity.clocks_file THEN 'clocks_file' END
-  ], NULL);
-END $$;
-
--- Does the above where there is a difference: once, however many ask at a time.
-CREATE FUNCTION sync_notice_restore(OUT differences text[], OUT clocks bigint) LANGUAGE plpgsql AS $$
-BEGIN
   differences := sync_marker_differences();
   IF differences = '{}' THEN RETURN; END IF;
   LOCK TABLE sync_marker IN EXCLUSIVE MODE;

@@ -3,7 +3,7 @@ import type { Counter } from 'prom-client';
 import { isDatabaseUnavailable } from '../platform/database/database-errors.js';
 import { Database } from '../platform/database/database.js';
 import { Notices, type QueryDirectly } from '../platform/database/notices.js';
-import type { SqlTransaction, Statement } from '../platform/database/sql-transaction.js';
+import type { Statement } from '../platform/database/sql-transaction.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
 
@@ -13,24 +13,12 @@ const RETRY_AFTER_SECONDS = 5;
 /** Connections are made anew in less; what takes longer is an outage, which nobody should wait in. */
 const SOON_MS = 5_000;
 
-/** → `{ differences }`; fails while a backup is being put back. */
+/** → `{ differences }` */
 const readDifferences: Statement = {
   name: 'sync_marker_differences',
   text: 'SELECT sync_marker_differences() AS differences',
 };
 
-/**
- * → `{ isMarked }`: whether the marker describes the database behind this very connection. Without a look at
- * whether the database is complete, which would take longer than all else.
- */
-const readIsMarked: Statement = {
-  name: 'sync_is_marked',
-  text: `SELECT ROW(i.*) IS NOT DISTINCT FROM
-  ROW(m.system_identifier, m.wal_timeline, m.database_oid, m.clocks_oid, m.clocks_file) AS "isMarked"
-FROM sync_database_identity() i LEFT JOIN sync_marker m ON true`,
-};
-
-const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000';
 const DOUBT = 'The database is being put back from a backup, or was';
 /** As `sync_mark_restored()` names it. */
 const CHANNEL = 'rind_restored';
@@ -113,17 +101,10 @@ export class RestoredBackups {
     throw notSettled();
   }
 
-  /**
-   * To be sent behind the lock of a clock: nobody marks the database as restored from then to the end of the
-   * transaction. Does not wait until it is settled, as others may wait for the rows that the transaction holds.
-   *
-   * @throws DomainError `service_unavailable` when the database is not the one that its marker describes
-   */
-  async confirm(sql: SqlTransaction): Promise<void> {
-    const [row] = await sql.run<{ isMarked: boolean }>(readIsMarked, []);
-    if (row!.isMarked) return;
+  /** For who finds, under the lock of a clock, that the marker describes another database. Makes this process look. */
+  refusal(): DomainError {
     this.notices.doubt(DOUBT);
-    throw notSettled();
+    return notSettled();
   }
 
   private async look(query: QueryDirectly): Promise<void> {
@@ -147,7 +128,7 @@ export class RestoredBackups {
       if (row!.differences.length === 0) return;
     } catch (error) {
       // What has no connection is looked at when it has one.
-      if (isDatabaseUnavailable(error) && !isIncomplete(error)) return;
+      if (isDatabaseUnavailable(error)) return;
     }
     this.notices.doubt(DOUBT);
   }
@@ -155,11 +136,6 @@ export class RestoredBackups {
 
 const notSettled = () =>
   new DomainError('service_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
-
-/** A marker is missing, or keys are: a backup is being put back. */
-function isIncomplete(error: unknown): boolean {
-  return (error as { code?: unknown }).code === OBJECT_NOT_IN_PREREQUISITE_STATE;
-}
 
 /** For routes that read or write what devices have. */
 @Injectable()

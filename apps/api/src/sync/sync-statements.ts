@@ -216,7 +216,8 @@ function integer(value: number): string {
  * `[user, session, cursor, then for each table: ids to upsert, ids to delete, referenced ids of
  * other rows]`. A statement of its own behind the lock: it sees what was committed while the lock
  * was waited for. Answers one row of kind `state`, and one each for: an existing row to upsert that
- * matters to the plan; a live row to delete; a referenced row that is a tombstone.
+ * matters to the plan; a live row to delete; a referenced row that is a tombstone. One of kind `restored`
+ * where the database was put back from a backup and not marked so: nobody marks it behind the lock.
  */
 function checkPush(tables: readonly SyncTable[]): Statement {
   const ofTable = (table: SyncTable, index: number) => {
@@ -239,6 +240,8 @@ FROM ${quote(table.name)} t WHERE t.user_id = $1::uuid AND ${condition}`;
     SELECT FROM sessions s WHERE s.id = $2::uuid AND s.user_id = $1::uuid AND s.expires_at > clock_timestamp()
   ) AS "isSignedIn", NULL::boolean AS "isDeleted", NULL::boolean AS "isNewer", NULL::json AS "protectedValues"
 FROM sync_clocks c JOIN users u ON u.id = c.user_id WHERE c.user_id = $1::uuid
+UNION ALL
+SELECT 'restored', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE sync_marker_differences() <> '{}'
 ${tables.map(ofTable).join('\n')}`,
   };
 }

@@ -29,6 +29,11 @@ interface StateRow {
   readonly isSignedIn: boolean;
 }
 
+/** Instead of what else there is to be found: the marker describes another database than this one. */
+interface RestoredRow {
+  readonly kind: 'restored';
+}
+
 /** The state that a large pull is answered from. Streams have the text form of COPY. */
 export interface PullSnapshot {
   /** Null when the user is gone. */
@@ -132,14 +137,19 @@ export class SyncRepository {
     const [locked, answers, rows] = await Promise.all([
       sql.run(this.statements.lockClock, [userId]),
       digest ? sql.run<{ answer: PushResult }>(this.statements.findAnswer, [userId, digest]) : [],
-      sql.run<StateRow | FoundRow>(this.statements.checkPush, [userId, sessionId, cursor, ...ids]),
-      this.backups.confirm(sql),
+      sql.run<StateRow | RestoredRow | FoundRow>(this.statements.checkPush, [
+        userId,
+        sessionId,
+        cursor,
+        ...ids,
+      ]),
     ]);
+    if (rows.some(({ kind }) => kind === 'restored')) throw this.backups.refusal();
     const state = rows.find((row) => row.kind === 'state');
     if (locked.length === 0 || !state) return null;
     return {
       state,
-      found: rows.filter((row) => row.kind !== 'state'),
+      found: rows.filter((row) => row.kind !== 'state' && row.kind !== 'restored'),
       answer: answers[0]?.answer ?? null,
     };
   }

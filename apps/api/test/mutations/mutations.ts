@@ -510,9 +510,9 @@ export const mutations: readonly Mutation[] = [
     name: 'what is written after a restore does not look for itself',
     patches: [
       {
-        file: restoredBackups,
-        from: 'if (row!.isMarked) return;',
-        to: 'if (row) return;',
+        file: repository,
+        from: `kind === 'restored')) throw`,
+        to: `kind === 'restored') && false) throw`,
       },
     ],
     caughtBy: {
