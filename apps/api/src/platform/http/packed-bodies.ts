@@ -1,5 +1,6 @@
 import { pipeline, type Readable, Transform } from 'node:stream';
 import zlib from 'node:zlib';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../errors/domain.error.js';
 
@@ -17,6 +18,21 @@ function codingOf({ headers }: FastifyRequest): RequestCoding | null {
   if (codings.length === 0) return 'identity';
   // RFC 9110, 8.4.1.3: the old name means the same.
   return codings.length === 1 && /^(x-)?gzip$/.test(codings[0]!) ? 'gzip' : null;
+}
+
+/** At all routes but one, which unpacks them. */
+export function refusePackedBodies(
+  app: NestFastifyApplication,
+  { exceptAt: url }: { readonly exceptAt: string },
+): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook('onRoute', (route) => {
+    if (route.url === url) return;
+    route.preParsing = async (request, reply, payload) => {
+      refuseUnless('identity', request, reply);
+      return payload;
+    };
+  });
 }
 
 /**

@@ -13,6 +13,10 @@ export function endInOrder(app: NestFastifyApplication): void {
     fastify.server.closeAllConnections();
     jobWorker.giveBack().catch(() => undefined);
   });
+  fastify.addHook('onSend', async (_request, reply) => {
+    // What comes next on this connection could meet a process that has ended.
+    if (shutdown.hasBegun) reply.header('connection', 'close');
+  });
   fastify.addHook('onClose', async () => {
     await jobWorker.stop();
     shutdown.end();
