@@ -77,6 +77,8 @@ export function unpack(
     refuseAbove(limit, bytes);
     grow(bytes);
   });
+  // Fastify listens until it has answered; an error that nobody hears would end the process.
+  received.on('error', () => undefined);
   return follow(payload, received);
 }
 
