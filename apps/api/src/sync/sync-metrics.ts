@@ -81,9 +81,8 @@ export class SyncMetrics {
       name: 'rind_sync_large_pulls_refused_total',
       help: 'Large pulls that were told to come later',
       labelNames: ['reason'],
+      labelValues: refusals,
     });
-    // Prometheus sees no rise in what begins with its first event.
-    for (const reason of refusals) this.largePullsRefused.inc({ reason }, 0);
   }
 
   /** Of a finished report. */

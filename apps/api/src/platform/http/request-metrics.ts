@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { errorCodes, type ErrorCode } from '@rind/contracts';
+import { errorCodes } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Counter, Histogram } from 'prom-client';
 import { Metrics } from '../metrics/metrics.js';
@@ -59,9 +59,8 @@ export class RequestMetrics {
       name: 'rind_problems_total',
       help: 'Requests that were answered with a problem, by its code',
       labelNames: ['code'],
+      labelValues: Object.keys(errorCodes),
     });
-    // Prometheus sees no rise in what begins with its first event.
-    for (const code of Object.keys(errorCodes) as ErrorCode[]) this.problems.inc({ code }, 0);
   }
 
   /** When the answer is out, or its client has left (status 499). */

@@ -35,13 +35,12 @@ export class UnreadableRequests {
       name: 'rind_unreadable_requests_total',
       help: 'What was refused before it was a request, by the code of its problem',
       labelNames: ['code'],
+      labelValues: [FALLBACK, ...Object.values(codeOfError)],
     });
     this.dropped = metrics.counter({
       name: 'rind_connections_dropped_total',
       help: 'Connections that were closed at once, beyond CONNECTION_LIMIT',
     });
-    // Prometheus sees no rise in what begins with its first event.
-    for (const code of [FALLBACK, ...Object.values(codeOfError)]) this.refused.inc({ code }, 0);
   }
 
   /** For the event `request` of the server. */

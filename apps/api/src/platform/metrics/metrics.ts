@@ -4,19 +4,33 @@ import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { version } from '../version.js';
 
-interface CounterOptions<Label extends string> {
+interface MetricOptions<Label extends string> {
   readonly name: string;
   readonly help: string;
   /** Their values come from a fixed set: each one is a time series that Prometheus keeps. */
   readonly labelNames?: readonly Label[];
 }
 
-interface HistogramOptions<Label extends string> extends CounterOptions<Label> {
+interface CounterOptions<Label extends string> extends MetricOptions<Label> {
+  readonly labelValues?: undefined;
+}
+
+/** With one label, whose values are all known. */
+interface EnumeratedCounterOptions<Label extends string> extends MetricOptions<Label> {
+  readonly labelNames: readonly [Label];
+  /**
+   * Each begins at 0. Where a series begins with its first event, rate() and increase() of Prometheus
+   * do not see that one: they have nothing to compare it with. So whatever an alert counts belongs here.
+   */
+  readonly labelValues: readonly string[];
+}
+
+interface HistogramOptions<Label extends string> extends MetricOptions<Label> {
   /** Upper bounds. */
   readonly buckets: readonly number[];
 }
 
-interface GaugeOptions<Label extends string> extends CounterOptions<Label> {
+interface GaugeOptions<Label extends string> extends MetricOptions<Label> {
   /** At each scrape: all values that there are, each with its labels. */
   readonly read: () => ReadonlyArray<GaugeValue<Label>>;
 }
@@ -59,8 +73,13 @@ export class Metrics implements OnApplicationShutdown {
     return this.registry.metrics();
   }
 
-  counter<Label extends string = never>(options: CounterOptions<Label>): Counter<Label> {
-    return new Counter({ ...options, registers: [this.registry] });
+  counter<Label extends string = never>(
+    options: CounterOptions<Label> | EnumeratedCounterOptions<Label>,
+  ): Counter<Label> {
+    const { name, help, labelNames = [], labelValues = [] } = options;
+    const counter = new Counter({ name, help, labelNames, registers: [this.registry] });
+    for (const value of labelValues) counter.labels(value).inc(0);
+    return counter;
   }
 
   histogram<Label extends string = never>({ buckets, ...options }: HistogramOptions<Label>) {

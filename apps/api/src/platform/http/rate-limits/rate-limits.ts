@@ -46,11 +46,6 @@ export class RateLimits {
   private readonly refusals: Counter<'budget'>;
 
   constructor(@InjectConfig() config: Config, database: Database, metrics: Metrics) {
-    this.refusals = metrics.counter({
-      name: 'rind_rate_limit_refusals_total',
-      help: 'Requests, mails and codes beyond a budget',
-      labelNames: ['budget'],
-    });
     const { anonymousPerMinute, userPerMinute, syncPerMinute, authPerMinute, handshakesPerMinute } =
       config.rateLimits;
     this.limiters = {
@@ -78,8 +73,12 @@ export class RateLimits {
         durationSeconds: HOUR_SECONDS,
       }),
     };
-    // Prometheus sees no rise in what begins with its first event.
-    for (const budget of Object.keys(this.limiters) as Budget[]) this.refusals.inc({ budget }, 0);
+    this.refusals = metrics.counter({
+      name: 'rind_rate_limit_refusals_total',
+      help: 'Requests, mails and codes beyond a budget',
+      labelNames: ['budget'],
+      labelValues: Object.keys(this.limiters),
+    });
   }
 
   /** Takes one request from a budget; null when the budget has no limit. */
