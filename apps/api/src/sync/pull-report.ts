@@ -1,10 +1,13 @@
-export type PullKind =
-  | 'first'
-  | 'incremental'
-  | 'migration'
-  | 'replacement'
-  | 'nothing_new'
-  | 'export';
+export type PullKind = (typeof pullKinds)[number];
+
+export const pullKinds = [
+  'first',
+  'incremental',
+  'migration',
+  'replacement',
+  'nothing_new',
+  'export',
+] as const;
 
 /** What the log says of a pull, to tell why a row was in it or not. No content of rows. */
 export class PullReport {

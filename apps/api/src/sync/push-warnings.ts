@@ -35,6 +35,8 @@ const messages: Record<WarningCode, (column?: ColumnDefinition) => string> = {
   deleted_before: () => 'The record was deleted before; the next pull deletes it',
 };
 
+export const warningCodes = Object.keys(messages) as WarningCode[];
+
 /** What was repaired, ignored or refused in a push: the first ones in full, all of them counted by code. */
 export class PushWarnings {
   readonly counts: Partial<Record<WarningCode, number>>;

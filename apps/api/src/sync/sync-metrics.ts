@@ -3,9 +3,9 @@ import type { Counter, Histogram } from 'prom-client';
 import { Clock } from '../platform/clock/clock.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
-import type { PullReport } from './pull-report.js';
+import { pullKinds, type PullReport } from './pull-report.js';
 import type { AppliedPush } from './push-report.js';
-import type { PushWarnings } from './push-warnings.js';
+import { type PushWarnings, warningCodes } from './push-warnings.js';
 
 /** Why a large pull got no answer. */
 export type LargePullRefusal = (typeof refusals)[number];
@@ -40,6 +40,7 @@ export class SyncMetrics {
       name: 'rind_sync_pulls_total',
       help: 'Pulls whose answer was complete, by what was asked for',
       labelNames: ['kind'],
+      labelValues: pullKinds,
     });
     this.pushes = metrics.counter({
       name: 'rind_sync_pushes_total',
@@ -50,6 +51,7 @@ export class SyncMetrics {
       name: 'rind_sync_rows_total',
       help: 'Records and deletions that were pulled, and those that pushes wrote',
       labelNames: ['direction'],
+      labelValues: ['pulled', 'pushed'],
     });
     this.lag = metrics.histogram({
       name: 'rind_sync_lag_seconds',
@@ -68,6 +70,7 @@ export class SyncMetrics {
       name: 'rind_sync_repairs_total',
       help: 'What was repaired, ignored or refused in pushes, by the code of the warning',
       labelNames: ['code'],
+      labelValues: warningCodes,
     });
     this.conflicts = metrics.counter({
       name: 'rind_sync_conflicts_total',

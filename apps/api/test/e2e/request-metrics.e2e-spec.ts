@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { errorCodes } from '@rind/contracts';
+import { warningCodes } from '../../src/sync/push-warnings.js';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
 import { LogRecorder } from '../support/log-recorder.js';
 import { RealtimeClient, refusalOf } from '../support/realtime-client.js';
@@ -116,7 +117,8 @@ describe('what is measured', () => {
       expect([...valuesOf('route')].filter((route) => !templates.has(route))).toEqual([]);
       const known = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'other'];
       expect([...valuesOf('method')].filter((method) => !known.includes(method))).toEqual([]);
-      expect([...valuesOf('code')].filter((code) => !(code in errorCodes))).toEqual([]);
+      const codes = new Set<string>([...Object.keys(errorCodes), ...warningCodes]);
+      expect([...valuesOf('code')].filter((code) => !codes.has(code))).toEqual([]);
       expect(JSON.stringify(samples)).not.toContain('made-up');
       expect(
         await growthOf('rind_http_requests_total', { route: 'unknown', method: 'other' }),
@@ -141,6 +143,10 @@ describe('what is measured', () => {
       );
     expect(has('rind_problems_total', { code: 'cross_origin_refused' })).toBe(true);
     expect(has('rind_refreshes_total', { outcome: 'reused' })).toBe(true);
+    expect(has('rind_sync_large_pulls_refused_total', { reason: 'spool_full' })).toBe(true);
+    expect(has('rind_sync_pulls_total', { kind: 'replacement' })).toBe(true);
+    expect(has('rind_sync_repairs_total', { code: 'too_long' })).toBe(true);
+    expect(has('rind_sync_rows_total', { direction: 'pushed' })).toBe(true);
   });
 
   test('of the database is each pool, and how long statements take', async () => {
