@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { AdminUsersService } from '../apps/api/dist/admin/admin-users.service.js';
 import { SignInService } from '../apps/api/dist/auth/sign-in.service.js';
 import { createApp } from '../apps/api/dist/create-app.js';
+import { DAY_MS } from '../apps/api/dist/platform/clock/clock.js';
 import { loadConfig } from '../apps/api/dist/platform/config/config.js';
 import { SyncService } from '../apps/api/dist/sync/sync.service.js';
 import { UsersService } from '../apps/api/dist/users/users.service.js';
@@ -21,7 +22,6 @@ Refused with NODE_ENV=production: the password of its users is public.
 `;
 
 const PASSWORD = 'demo password for everybody';
-const DAY_MS = 86_400_000;
 /** The day on which the demonstration's records were made. */
 const BEGIN_MS = Date.UTC(2026, 0, 1);
 

@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { z } from 'zod';
+import { Clock, DAY_MS } from '../platform/clock/clock.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { inBatches } from '../platform/database/in-batches.js';
@@ -7,8 +8,6 @@ import { Jobs, type ScheduledJob } from '../platform/jobs/jobs.js';
 import { AuditRepository } from './audit.repository.js';
 
 const purgeJob: ScheduledJob = { name: 'purge_audit', payload: z.object({}) };
-
-const DAY_MS = 86_400_000;
 
 /** Deletes events that nobody needs any more: what is personal must not be kept for longer than it serves. */
 @Injectable()
@@ -18,6 +17,7 @@ export class AuditPurge {
   constructor(
     @InjectConfig() private readonly config: Config,
     private readonly repository: AuditRepository,
+    private readonly clock: Clock,
     jobs: Jobs,
   ) {
     jobs.handle(purgeJob, () => this.purge());
@@ -27,7 +27,7 @@ export class AuditPurge {
   private async purge(): Promise<void> {
     const { retentionDays } = this.config.audit;
     if (retentionDays === null) return;
-    const time = new Date(Date.now() - retentionDays * DAY_MS);
+    const time = new Date(this.clock.now() - retentionDays * DAY_MS);
     const events = await inBatches((limit) => this.repository.deleteOlderThan(time, limit));
     this.logger.log({ events }, 'Old audit events were deleted');
   }

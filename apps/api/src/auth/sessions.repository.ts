@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Device } from '@rind/contracts';
+import { DAY_MS } from '../platform/clock/clock.js';
 import { Database } from '../platform/database/database.js';
 import type { Prisma, Session } from '../platform/database/generated/client.js';
 import type { ClientInfo } from '../platform/http/client-info.decorator.js';
@@ -116,7 +117,7 @@ export class SessionsRepository {
         refreshIssuedAt: now,
         createdAt: now,
         lastUsedAt: now,
-        expiresAt: new Date(now.getTime() + session.lifetimeDays * 86_400_000),
+        expiresAt: new Date(now.getTime() + session.lifetimeDays * DAY_MS),
       },
     });
   }

@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { z } from 'zod';
+import { Clock, DAY_MS } from '../platform/clock/clock.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Jobs, type ScheduledJob } from '../platform/jobs/jobs.js';
@@ -8,7 +9,6 @@ import { NotificationFeedService } from './notification-feed.service.js';
 
 const purgeJob: ScheduledJob = { name: 'purge_notifications', payload: z.object({}) };
 
-const DAY_MS = 86_400_000;
 const USERS_PER_BATCH = 200;
 
 /** Deletes what is too old for anybody to look for. */
@@ -20,6 +20,7 @@ export class NotificationsPurge {
     @InjectConfig() private readonly config: Config,
     private readonly rows: NotificationFeedRepository,
     private readonly feed: NotificationFeedService,
+    private readonly clock: Clock,
     jobs: Jobs,
   ) {
     jobs.handle(purgeJob, async () => void (await this.purge()));
@@ -28,7 +29,7 @@ export class NotificationsPurge {
 
   /** How many were older than NOTIFICATIONS_RETENTION_DAYS, read or not. User by user, in small transactions. */
   async purge(): Promise<number> {
-    const before = Date.now() - this.config.notifications.retentionDays * DAY_MS;
+    const before = this.clock.now() - this.config.notifications.retentionDays * DAY_MS;
     let purged = 0;
     let userIds = await this.rows.listUsersWithOld(before, null, USERS_PER_BATCH);
     while (userIds.length > 0) {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Counter, Histogram } from 'prom-client';
-import { Clock } from '../platform/clock/clock.js';
+import { Clock, DAY_MS } from '../platform/clock/clock.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
 import { pullKinds, type PullReport } from './pull-report.js';
@@ -16,7 +16,7 @@ const refusals = ['user_busy', 'connections_busy', 'spool_full'] as const;
 const LAG_SECONDS = [0.1, 0.5, 1, 5, 30, 60, 300, 3600, 86_400, 604_800];
 
 /** Of a cursor before the newest version that there can be: clocks of machines differ, and were moved after a restore. */
-const PLAUSIBLE_LEAD_MS = 2 * 86_400_000;
+const PLAUSIBLE_LEAD_MS = 2 * DAY_MS;
 
 /** What operators may want to know of syncs. */
 @Injectable()

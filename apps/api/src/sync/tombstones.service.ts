@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { z } from 'zod';
+import { DAY_MS } from '../platform/clock/clock.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
@@ -9,7 +10,6 @@ import { SyncRepository } from './sync.repository.js';
 
 const purgeJob: ScheduledJob = { name: 'purge_sync', payload: z.object({}) };
 
-const DAY_MS = 86_400_000;
 const USERS_PER_BATCH = 200;
 
 /** Forgets deletions that every device in use has heard of. */

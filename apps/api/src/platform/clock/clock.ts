@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 
+export const DAY_MS = 86_400_000;
+
 /** Longer delays would fire at once. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 

@@ -6,7 +6,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Clock } from '../clock/clock.js';
+import { Clock, DAY_MS } from '../clock/clock.js';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { isDatabaseUnavailable } from '../database/database-errors.js';
@@ -27,7 +27,6 @@ export interface WatchedSecret {
 
 const checkJob: ScheduledJob = { name: 'check_secrets', payload: z.object({}) };
 
-const DAY_MS = 86_400_000;
 const MAX_AGE_DAYS = 90;
 /** Other instances may be about to get the new secret, and links in mails live for a day. */
 const SETTLED_DAYS = 7;
