@@ -1,13 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { AdminUsersService } from '../apps/api/dist/admin/admin-users.service.js';
 import { SignInService } from '../apps/api/dist/auth/sign-in.service.js';
-import { createApp } from '../apps/api/dist/create-app.js';
+import { createCommandApp } from '../apps/api/dist/create-command-app.js';
 import { DAY_MS } from '../apps/api/dist/platform/clock/clock.js';
-import { loadConfig } from '../apps/api/dist/platform/config/config.js';
 import { SyncService } from '../apps/api/dist/sync/sync.service.js';
 import { UsersService } from '../apps/api/dist/users/users.service.js';
-import { findDatabaseUrl, findPort, howToNameDatabase } from './database-url.ts';
+import { findPort } from './database-url.ts';
 
 const help = `Fills a development database with something to look at. May be run again: it restores its own rows
 and leaves all others alone.
@@ -101,7 +99,7 @@ function task(day: number, id: string, title: string, projectId: string, isCompl
   });
 }
 
-type App = Awaited<ReturnType<typeof createApp>>;
+type App = Awaited<ReturnType<typeof createCommandApp>>;
 
 class Seeder {
   readonly #app: App;
@@ -190,15 +188,7 @@ async function seed(): Promise<void> {
       'The seed is refused with NODE_ENV=production: the password of its users is public.',
     );
   }
-  const databaseUrl = findDatabaseUrl(process.env);
-  if (databaseUrl === undefined) throw new Error(howToNameDatabase);
-  const config = loadConfig({
-    // The seed issues tokens to nobody, so that any secret serves.
-    JWT_SECRET: randomUUID(),
-    LOG_LEVEL: 'warn',
-    DATABASE_URL: databaseUrl,
-  });
-  const app = await createApp(config);
+  const app = await createCommandApp(process.env);
   try {
     await new Seeder(app).run();
   } finally {

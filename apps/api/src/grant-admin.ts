@@ -1,9 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { findDatabaseUrl, howToNameDatabase } from '@rind/database/database-url';
 import { AdminUsersService } from './admin/admin-users.service.js';
-import { createApp } from './create-app.js';
-import { loadConfig } from './platform/config/config.js';
+import { createCommandApp } from './create-command-app.js';
 import { DomainError } from './platform/errors/domain.error.js';
 
 const help = `Makes a registered user an administrator, such as the first one, who can then make others in the API.
@@ -18,15 +15,7 @@ Environment (also read from .env):
 `;
 
 async function grant(email: string): Promise<void> {
-  const databaseUrl = findDatabaseUrl(process.env);
-  if (databaseUrl === undefined) throw new Error(howToNameDatabase);
-  const config = loadConfig({
-    // No token is issued, so that any secret serves.
-    JWT_SECRET: randomUUID(),
-    LOG_LEVEL: 'warn',
-    DATABASE_URL: databaseUrl,
-  });
-  const app = await createApp(config);
+  const app = await createCommandApp(process.env);
   try {
     const user = await app.get(AdminUsersService).grantAdmin(email);
     console.log(`${user.email} has the roles ${user.roles.join(', ')}.`);
