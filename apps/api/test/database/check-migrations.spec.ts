@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { checkMigrations } from '../../../../prisma/migrate/check.ts';
 import { type Rule, rules } from '../../../../prisma/migrate/check-rules.ts';
+import { codeBlocks, readDocs } from '../support/docs.js';
 
 let directory: string;
 
@@ -250,11 +250,7 @@ describe('a marker', () => {
 });
 
 describe('docs/upgrading.md', () => {
-  const page = readFileSync(
-    path.join(import.meta.dirname, '../../../../docs/upgrading.md'),
-    'utf8',
-  );
-  const examples = [...page.matchAll(/\n```sql\n([^]*?)\n```/g)].map(([, sql]) => sql!);
+  const examples = codeBlocks('upgrading.md', 'sql');
 
   const isBackfill = (sql: string) => sql.startsWith('UPDATE');
 
@@ -267,7 +263,9 @@ describe('docs/upgrading.md', () => {
   });
 
   test('names each rule', () => {
-    const named = [...page.matchAll(/^\| `([a-z-]+)` /gm)].map(([, rule]) => rule);
+    const named = [...readDocs('upgrading.md').matchAll(/^\| `([a-z-]+)` /gm)].map(
+      ([, rule]) => rule,
+    );
     expect([...named, 'not-sql'].toSorted()).toEqual(Object.keys(rules).toSorted());
   });
 });

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type PullResult, syncTables } from '@rind/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { codeBlock } from '../support/docs.js';
 import { TestApp } from '../support/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
@@ -51,15 +50,6 @@ BEGIN
   PERFORM refuse_foreign_keys();
 END $$;`;
 
-/** What docs/scaling.md tells operators to run. */
-async function readStatements(): Promise<string> {
-  const file = path.join(import.meta.dirname, '../../../../docs/scaling.md');
-  const blocks = (await readFile(file, 'utf8')).matchAll(/\n```sql\n([^]*?)\n```/g);
-  const statements = [...blocks].map(([, text]) => text!).find((text) => text.includes('citus'));
-  if (statements === undefined) throw new Error(`${file} has no statements for Citus`);
-  return statements;
-}
-
 describe('the statements of docs/scaling.md distribute', () => {
   let database: TestDatabase;
   let sql: pg.Client;
@@ -70,7 +60,7 @@ describe('the statements of docs/scaling.md distribute', () => {
     sql = new pg.Client({ connectionString: database.url });
     await sql.connect();
     await sql.query(STAND_IN);
-    await sql.query(await readStatements());
+    await sql.query(codeBlock('scaling.md', 'sql', 'citus'));
     // Also the keys that were added in the end.
     await sql.query('SELECT refuse_foreign_keys()');
   });

@@ -8,6 +8,7 @@ import pg from 'pg';
 import { createMigration } from '../../../../prisma/migrate/create.js';
 import { deployMigrations } from '../../../../prisma/migrate/deploy.js';
 import { projectPaths, type ProjectPaths } from '../../../../prisma/migrate/project-files.js';
+import { codeBlock } from '../support/docs.js';
 import { firstTables } from '../support/first-tables.js';
 import { SyncSession } from '../support/sync-session.js';
 import { faultsOf } from '../support/synced-tables.js';
@@ -85,14 +86,10 @@ describe('synced tables', () => {
 
 /** The steps of docs/sync.md, under names that no table of the product will have. */
 async function readSteps() {
-  const file = path.join(import.meta.dirname, '../../../../docs/sync.md');
-  const page = await readFile(file, 'utf8');
-  const block = (language: string, content: string) => {
-    const blocks = page.matchAll(new RegExp(`\n\`\`\`${language}\n([^]*?)\n\`\`\``, 'g'));
-    const found = [...blocks].map(([, text]) => text!).find((text) => text.includes(content));
-    if (!found) throw new Error(`docs/sync.md has no ${language} block with ${content}`);
-    return found.replaceAll('notes', 'third_notes').replaceAll('Note', 'ThirdNote');
-  };
+  const block = (language: string, content: string) =>
+    codeBlock('sync.md', language, content)
+      .replaceAll('notes', 'third_notes')
+      .replaceAll('Note', 'ThirdNote');
   const declaration = stripTypeScriptTypes(block('ts', "name: 'notes'"));
   const module = (await import(
     `data:text/javascript,${encodeURIComponent(declaration)}`

@@ -1,13 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findFreePort } from '../../../../scripts/ports.ts';
 import { endBoundProgram, startBoundProgram, untilItSays } from './bound-program.ts';
+import { codeBlock } from './docs.ts';
 import { findOptionalPart } from './optional-parts.ts';
 
 const HOST = '127.0.0.1';
-const GUIDE = path.join(import.meta.dirname, '../../../../docs/scaling.md');
 
 /** Fewer than the instances of a test open, so that they share them, and enough for tests that hold some. */
 export const POOL_SIZE = 6;
@@ -55,7 +55,7 @@ export class PgBouncer {
 async function writeSettings(server: URL, port: number): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rind-pgbouncer-'));
   const account = path.join(directory, 'userlist.txt');
-  const settings = (await readGuide())
+  const settings = codeBlock('scaling.md', 'ini', '[databases]')
     .replace(/^rind = .*$/m, `* = host=${server.hostname} port=${server.port || 5432}`)
     .concat(
       '\n',
@@ -68,11 +68,4 @@ async function writeSettings(server: URL, port: number): Promise<string> {
   // Another user has to read them, where the tests run as root.
   await chmod(directory, 0o755);
   return directory;
-}
-
-/** The block that begins with its databases. */
-async function readGuide(): Promise<string> {
-  const settings = /```ini\n(\[databases\][^`]*)```/.exec(await readFile(GUIDE, 'utf8'))?.[1];
-  if (settings === undefined) throw new Error(`${GUIDE} has no settings of PgBouncer`);
-  return settings;
 }
