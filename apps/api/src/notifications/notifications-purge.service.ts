@@ -3,13 +3,12 @@ import { z } from 'zod';
 import { Clock, DAY_MS } from '../platform/clock/clock.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
+import { userByUser } from '../platform/database/in-batches.js';
 import { Jobs, type ScheduledJob } from '../platform/jobs/jobs.js';
 import { NotificationFeedRepository } from './notification-feed.repository.js';
 import { NotificationFeedService } from './notification-feed.service.js';
 
 const purgeJob: ScheduledJob = { name: 'purge_notifications', payload: z.object({}) };
-
-const USERS_PER_BATCH = 200;
 
 /** Deletes what is too old for anybody to look for. */
 @Injectable()
@@ -30,14 +29,11 @@ export class NotificationsPurge {
   /** How many were older than NOTIFICATIONS_RETENTION_DAYS, read or not. User by user, in small transactions. */
   async purge(): Promise<number> {
     const before = this.clock.now() - this.config.notifications.retentionDays * DAY_MS;
-    let purged = 0;
-    let userIds = await this.rows.listUsersWithOld(before, null, USERS_PER_BATCH);
-    while (userIds.length > 0) {
-      for (const userId of userIds) purged += await this.feed.deleteOlderThan(userId, before);
-      const last = userIds.at(-1)!;
-      userIds = await this.rows.listUsersWithOld(before, last, USERS_PER_BATCH);
-    }
-    this.logger.log({ notifications: purged }, 'Old notifications were deleted');
-    return purged;
+    const notifications = await userByUser(
+      (after, limit) => this.rows.listUsersWithOld(before, after, limit),
+      (userId) => this.feed.deleteOlderThan(userId, before),
+    );
+    this.logger.log({ notifications }, 'Old notifications were deleted');
+    return notifications;
   }
 }

@@ -4,13 +4,11 @@ import { DAY_MS } from '../platform/clock/clock.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { Database } from '../platform/database/database.js';
-import { inBatches } from '../platform/database/in-batches.js';
+import { inBatches, userByUser } from '../platform/database/in-batches.js';
 import { Jobs, type ScheduledJob } from '../platform/jobs/jobs.js';
 import { SyncRepository } from './sync.repository.js';
 
 const purgeJob: ScheduledJob = { name: 'purge_sync', payload: z.object({}) };
-
-const USERS_PER_BATCH = 200;
 
 /** Forgets deletions that every device in use has heard of. */
 @Injectable()
@@ -37,13 +35,10 @@ export class TombstonesService {
   async purge(): Promise<{ tombstones: number; answers: number }> {
     const now = await this.repository.readDatabaseClock();
     const before = now - this.config.sync.tombstoneDays * DAY_MS;
-    let tombstones = 0;
-    let userIds = await this.repository.listUsersWithTombstones(before, null, USERS_PER_BATCH);
-    while (userIds.length > 0) {
-      for (const userId of userIds) tombstones += await this.purgeUser(userId, before);
-      const last = userIds.at(-1)!;
-      userIds = await this.repository.listUsersWithTombstones(before, last, USERS_PER_BATCH);
-    }
+    const tombstones = await userByUser(
+      (after, limit) => this.repository.listUsersWithTombstones(before, after, limit),
+      (userId) => this.purgeUser(userId, before),
+    );
     const answers = await inBatches((limit) => this.repository.deleteOldAnswers(limit));
     this.logger.log({ tombstones, answers }, 'Old deletions were forgotten');
     return { tombstones, answers };
