@@ -19,6 +19,17 @@ describe('the heartbeat of a worker', () => {
     return log;
   }
 
+  test('ends without an answer to its last words', async () => {
+    const end = new AbortController();
+    const query = (text: string) => {
+      if (text.startsWith('DELETE')) return new Promise(() => undefined);
+      end.abort();
+      return Promise.resolve({ rowCount: 1, rows: [] });
+    };
+    const pools = new WorkerPools({ query } as unknown as Pool, { heartbeatMs: 0, silenceMs: 0 });
+    expect(await pools.keepAlive('id', end.signal)).toBe('ended');
+  });
+
   test('says nothing of an outage, which others tell of', async () => {
     const error = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
     expect((await logOf(error)).lines).toEqual([]);

@@ -14,6 +14,8 @@ ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`;
 const BEAT = 'UPDATE worker_pools SET seen_at = clock_timestamp() WHERE id = $1';
 
 const LEAVE = 'DELETE FROM worker_pools WHERE id = $1';
+/** The end of a process does not wait for a database that is slow, or gone without a word. */
+const LEAVE_WAIT_MS = 1_000;
 
 const UNLOCK = 'SELECT graphile_worker.force_unlock_workers(ARRAY[$1::text])';
 
@@ -63,7 +65,8 @@ export class WorkerPools {
       await delay(this.timing.heartbeatMs, undefined, { signal }).catch(() => undefined);
     }
     // Else the others find out.
-    await this.pool.query(LEAVE, [id]).catch(() => undefined);
+    const left = this.pool.query(LEAVE, [id]).catch(() => undefined);
+    await Promise.race([left, delay(LEAVE_WAIT_MS, undefined, { ref: false })]);
     return 'ended';
   }
 
