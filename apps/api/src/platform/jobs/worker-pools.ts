@@ -17,7 +17,8 @@ const LEAVE = 'DELETE FROM worker_pools WHERE id = $1';
 /** The end of a process does not wait for a database that is slow, or gone without a word. */
 const LEAVE_WAIT_MS = 1_000;
 
-const UNLOCK = 'SELECT graphile_worker.force_unlock_workers(ARRAY[$1::text])';
+const GIVE_UP = `WITH pool AS (DELETE FROM worker_pools WHERE id = $1)
+SELECT graphile_worker.force_unlock_workers(ARRAY[$1::text])`;
 
 /**
  * Also pools that hold jobs without a row: they died before their first heartbeat, or took a job after
@@ -72,8 +73,7 @@ export class WorkerPools {
 
   /** Gives the jobs of a pool of this process back. */
   async giveUp(id: string): Promise<void> {
-    await this.pool.query(UNLOCK, [id]);
-    await this.pool.query(LEAVE, [id]);
+    await this.pool.query(GIVE_UP, [id]);
   }
 
   private async unlockSilent(): Promise<void> {
