@@ -8,6 +8,8 @@ import { dataDirectoryOf } from './test-database.js';
 import { witness } from './witness.js';
 
 const START_TIMEOUT_MS = 45_000;
+/** Nothing is cut off because the machine is slow; a test that is about that says when. */
+const SHUTDOWN_GRACE_SECONDS = '30';
 const API_ENTRY = path.join(import.meta.dirname, '../../dist/main.js');
 const WRONG_CLOCK = path.join(import.meta.dirname, 'wrong-clock.ts');
 
@@ -45,6 +47,7 @@ export class ApiProcess {
         env: {
           PATH: process.env['PATH'],
           PORT: String(port),
+          SHUTDOWN_GRACE_SECONDS,
           ...(environment['DATABASE_URL'] && {
             RIND_DATA_DIR: dataDirectoryOf(environment['DATABASE_URL']),
           }),
