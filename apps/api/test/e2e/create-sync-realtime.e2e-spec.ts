@@ -342,8 +342,10 @@ describe('the end of a session', () => {
     phone.tokens.stored = tokensOf(await signIn(ada));
     const states = new Set<string>();
     phone.sync.subscribe(() => states.add(phone.sync.status.state));
+    // It may listen again before the answer is here.
+    const interrupted = phone.until(({ isListening }) => !isListening);
     await rind.request('POST', '/auth/logout', { token: ada.accessToken });
-    await phone.until(({ isListening }) => !isListening);
+    await interrupted;
     await pulled(phone, 3);
     await phone.until(({ isListening }) => isListening);
     expect([...states].sort()).toEqual(['idle', 'syncing']);
