@@ -45,6 +45,14 @@ function spawnSmoke(args: readonly string[], env: Record<string, string> = {}) {
 const smoke = (args: readonly string[], env?: Record<string, string>): Promise<Outcome> =>
   spawnSmoke(args, env).ended;
 
+/** Waits for hardly more than one answer; for another where the machine stood still for that long. */
+async function impatientSmoke(...args: readonly string[]): Promise<Outcome> {
+  let outcome: Outcome;
+  do outcome = await smoke([...args, '--timeout', '0.1']);
+  while (/not within 0.1 s: (?:unavailable: database|it does not answer)$/m.test(outcome.errors));
+  return outcome;
+}
+
 /** It passes no sockets, and says so at once rather than leaving them to the client's patience. */
 async function startProxy(): Promise<FaultyProxy> {
   const started = await FaultyProxy.start(rind.url);
@@ -83,13 +91,12 @@ describe('The smoke test', () => {
 
   test('says which commit runs instead, also where the server does not know its own', async () => {
     rind = await TestApp.start({ env: { IMAGE_COMMIT: COMMIT } });
-    const args = ['--commit', 'fedcba9', '--timeout', '0.1'];
-    const other = await smoke([rind.url, ...args]);
+    const other = await impatientSmoke(rind.url, '--commit', 'fedcba9');
     expect(other).toMatchObject({ code: 1, steps: [] });
     expect(other.errors).toMatch(/^FAILED {2}ready .*: it runs commit 0123456, not fedcba9\n$/);
 
     const second = await TestApp.start({ database: rind.database });
-    const unknown = await smoke([second.url, ...args]);
+    const unknown = await impatientSmoke(second.url, '--commit', 'fedcba9');
     await second.stop();
     expect(unknown.code).toBe(1);
     expect(unknown.errors).toContain('it does not say which commit it runs');
@@ -100,7 +107,7 @@ describe('The smoke test', () => {
     await rind.sql.query(
       `DELETE FROM _prisma_migrations WHERE id = (SELECT min(id) FROM _prisma_migrations)`,
     );
-    const unready = await smoke([rind.url, '--timeout', '0.1']);
+    const unready = await impatientSmoke(rind.url);
     expect(unready).toMatchObject({ code: 1, steps: [] });
     expect(unready.errors).toContain('not within 0.1 s: unavailable: 1 migrations are pending');
 
