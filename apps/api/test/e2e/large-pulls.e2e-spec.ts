@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Problem, PullResult } from '@rind/contracts';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Pool } from 'pg';
 import { Database } from '../../src/platform/database/database.js';
+import type { Spool } from '../../src/platform/spool/spool.js';
 import { SpoolLimits, Spools } from '../../src/platform/spool/spools.js';
 import { LargePullLimits } from '../../src/sync/large-pulls.js';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
@@ -58,6 +58,7 @@ describe('large pulls', () => {
   });
   afterEach(async () => {
     seams.splice(0).forEach((seam) => seam.release());
+    jest.restoreAllMocks();
     answers.splice(0).forEach((answer) => answer.destroy());
     Object.assign(rind.app.get(LargePullLimits), new LargePullLimits());
     Object.assign(rind.app.get(SpoolLimits), new SpoolLimits());
@@ -376,6 +377,7 @@ describe('large pulls', () => {
 
   describe('of slow clients', () => {
     test('hold no connection: twenty that have stopped reading leave small pulls alone', async () => {
+      haveTime();
       const small = await rind.signUp();
       const slow: Array<[Account, IncomingMessage]> = [];
       for (let count = 0; count < 20; count += 1) {
@@ -389,7 +391,7 @@ describe('large pulls', () => {
       const [account, answer] = slow[7]!;
       const body = await readAnswer(answer);
       expect([body.account, idsOf(body).length]).toEqual([account.id, BIG.rows]);
-    });
+    }, 180_000);
 
     test('read a kilobyte now and then, twenty of them beside a stream of small pulls: all get all', async () => {
       haveTime();
@@ -415,33 +417,52 @@ describe('large pulls', () => {
       }
     }, 180_000);
 
+    /** Makes the time of large pulls that begin from now on pass when it is called, and not before. */
+    function holdTime(limit: 'readMs' | 'stallMs'): () => void {
+      const timeMs = 123_456;
+      Object.assign(rind.app.get(LargePullLimits), { [limit]: timeMs });
+      const ends: Array<() => void> = [];
+      const start = globalThis.setTimeout;
+      const startHeld = (callback: () => void, delayMs?: number, ...values: []) => {
+        if (delayMs === timeMs) ends.push(callback);
+        return start(callback, delayMs, ...values);
+      };
+      jest.spyOn(globalThis, 'setTimeout').mockImplementation(startHeld);
+      return () => ends.forEach((end) => end());
+    }
+
     test('end with the time to read them, broken', async () => {
       const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
-      Object.assign(rind.app.get(LargePullLimits), { readMs: 500 });
+      const pass = holdTime('readMs');
       const answer = await startPull(account);
+      pass();
       while (spools.count > 0) await new Promise(setImmediate);
       expect(await isWhole(answer)).toBe(false);
     });
 
     test('that take nothing any more are cut off, so that their user can pull again', async () => {
       const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
-      Object.assign(rind.app.get(LargePullLimits), { stallMs: 100 });
+      const pass = holdTime('stallMs');
       const dead = await startPull(account);
-      Object.assign(rind.app.get(LargePullLimits), new LargePullLimits());
-      // Waits for its turn until then.
+      while (spools.count > 0) {
+        pass();
+        await new Promise(setImmediate);
+      }
       expect(idsOf(await pull(account))).toHaveLength(BIG.rows);
       expect(await isWhole(dead)).toBe(false);
     });
 
     test('that wait for PostgreSQL are not taken for dead', async () => {
       const account = await signUpWithTasks(BIG.rows, { bytes: BIG.bytes });
-      const stallMs = 50;
-      Object.assign(rind.app.get(LargePullLimits), { stallMs });
+      const pass = holdTime('stallMs');
+      const opened = jest.spyOn(spools, 'open');
       const seam = holdCopy();
       const answer = await startPull(account);
       const body = readAnswer(answer);
       await seam.reached;
-      await delay(3 * stallMs);
+      const spool = opened.mock.results[0]!.value as Spool;
+      while (!spool.isAwaited) await new Promise(setImmediate);
+      pass();
       seam.release();
       expect(idsOf(await body)).toHaveLength(BIG.rows);
     });
