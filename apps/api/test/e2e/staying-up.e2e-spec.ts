@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { Problem, PushResult } from '@rind/contracts';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { SessionsRepository } from '../../src/auth/sessions.repository.js';
 import { SyncRepository } from '../../src/sync/sync.repository.js';
 import { hold, untilBlocked } from '../support/seams.js';
@@ -42,6 +42,18 @@ describe('staying up', () => {
       expect(headers.get('retry-after')).toBe('5');
       const again = await rind.request('POST', '/sync/push', push(account));
       expect(again.status).toBe(200);
+    });
+
+    test('by the server, since this process stood still for too long', async () => {
+      const account = await rind.signUp();
+      // Of a statement that is on its way when the server ends the session.
+      const ended = await rind.sql
+        .query(`DO $$ BEGIN RAISE 'idle-in-transaction timeout' USING ERRCODE = '25P03'; END $$`)
+        .catch((error: Error) => error);
+      const write = jest.spyOn(rind.app.get(SyncRepository), 'write').mockRejectedValueOnce(ended);
+      const { status } = await rind.request('POST', '/sync/push', push(account));
+      write.mockRestore();
+      expect(status).toBe(503);
     });
 
     test('in a registration', async () => {

@@ -77,10 +77,11 @@ const connectionFailureKinds = new Set([
 ]);
 
 /**
- * Connection exception, refused sign-in, no such database, too many connections, a database closed
- * for maintenance, shut down or starting; a statement or a lock that took too long.
+ * Connection exception, a transaction left open for too long, refused sign-in, no such database, too many
+ * connections, a database closed for maintenance, shut down or starting; a statement or a lock that took
+ * too long.
  */
-const connectionStates = /^(08...|28...|3D000|53300|55000|55P03|57014|57P0[1-5])$/;
+const connectionStates = /^(08...|25P03|28...|3D000|53300|55000|55P03|57014|57P0[1-5])$/;
 
 /** Messages of `pg` and `pg-pool`, which give these errors no code. */
 const connectionMessages = [
