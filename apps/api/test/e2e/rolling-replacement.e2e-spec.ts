@@ -232,7 +232,7 @@ describe('two processes that are replaced one after the other under load', () =>
       await http.answered(fresh.url, ROUNDS);
       return fresh;
     });
-  });
+  }, 180_000);
 
   test('lose nothing behind a balancer of connections, whose clients keep theirs open', async () => {
     const tcp = await RoundRobin.start(processes.map(({ url }) => url));
@@ -245,7 +245,7 @@ describe('two processes that are replaced one after the other under load', () =>
       tcp.add(fresh.url);
       return fresh;
     });
-  });
+  }, 180_000);
 
   const nginx = findNginx();
   (nginx === null ? test.skip : test)(
@@ -260,5 +260,6 @@ describe('two processes that are replaced one after the other under load', () =>
         return start(Number(new URL(old.url).port));
       });
     },
+    180_000,
   );
 });
