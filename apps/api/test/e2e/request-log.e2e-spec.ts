@@ -99,13 +99,15 @@ describe('the log of requests', () => {
   });
 
   test('is silent about polls of its health that find nothing wrong', async () => {
+    const health = rind.app.get(HealthService);
+    const ready = await health.ready();
+    // Whatever the look at a database that may stand still has shown.
+    const spy = jest.spyOn(health, 'ready').mockResolvedValue({ ...ready, status: 'ok' });
     for (const route of ['', '/live', '/ready']) {
       expect((await rind.request('GET', `/health${route}`)).status).toBe(200);
     }
     expect(log.lines).toEqual([]);
-    const health = rind.app.get(HealthService);
-    const ready = await health.ready();
-    const spy = jest.spyOn(health, 'ready').mockResolvedValue({ ...ready, status: 'unavailable' });
+    spy.mockResolvedValue({ ...ready, status: 'unavailable' });
     await rind.request('GET', '/health/ready');
     spy.mockRestore();
     expect(log.lines).toMatchObject([
