@@ -385,7 +385,7 @@ describe('a migration of a table that is in use', () => {
     await other.connect();
     const { rows } = await other.query('SELECT clock_timestamp()::text AS now');
     try {
-      for (let attempt = 0; attempt < 500; attempt += 1) {
+      for (let attempt = 0; attempt < 2500; attempt += 1) {
         const { rowCount } = await other.query(
           `SELECT FROM pg_stat_activity WHERE datname = current_database()
              AND query LIKE 'SELECT pg_%advisory_lock%' AND query_start > $1`,
@@ -401,7 +401,7 @@ describe('a migration of a table that is in use', () => {
   }
 
   async function untilSomebodyWaits(): Promise<void> {
-    for (let attempt = 0; attempt < 500; attempt += 1) {
+    for (let attempt = 0; attempt < 2500; attempt += 1) {
       const { rowCount } = await client.query(
         `SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted`,
       );
@@ -451,7 +451,7 @@ describe('a migration whose process is killed', () => {
   }
 
   async function until(isThere: () => Promise<boolean>): Promise<void> {
-    for (let attempt = 0; attempt < 500; attempt += 1) {
+    for (let attempt = 0; attempt < 2500; attempt += 1) {
       if (await isThere()) return;
       await delay(20);
     }
