@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -12,6 +13,7 @@ interface Service {
   build?: { args?: Record<string, string> };
   image?: string;
   command?: string[];
+  entrypoint?: string[];
   depends_on?: string[] | Record<string, { condition: string }>;
   environment?: Record<string, string>;
   env_file?: { path: string; required: boolean }[];
@@ -102,7 +104,13 @@ describe('docker-compose.yml', () => {
 
   test('has the services of each profile', () => {
     assert.deepEqual(servicesIn(), ['api', 'postgres']);
-    assert.deepEqual(servicesIn('metrics'), ['api', 'grafana', 'postgres', 'prometheus']);
+    assert.deepEqual(servicesIn('metrics'), [
+      'alertmanager',
+      'api',
+      'grafana',
+      'postgres',
+      'prometheus',
+    ]);
     assert.deepEqual(servicesIn('staging'), ['api', 'api-2', 'postgres', 'proxy']);
   });
 
@@ -167,7 +175,9 @@ describe('the API in it', () => {
         assert.ok(value === '' || known.includes(variable), variable);
       }
       // They are in the same .env.
-      for (const variable of explained().filter((name) => /PASSWORD|SECRET|TOKEN/.test(name))) {
+      for (const variable of explained().filter((name) =>
+        /PASSWORD|SECRET|TOKEN|ALERTS/.test(name),
+      )) {
         assert.equal(environment[variable], '', variable);
       }
     });
@@ -219,6 +229,116 @@ describe('its metrics', () => {
     const { providers } = parse(read(join(folder, 'dashboards/rind.yml')));
     const dashboards = inContainer('grafana', providers[0].options.path);
     assert.ok(JSON.parse(read(join(dashboards, 'rind.json'))).panels.length > 0);
+  });
+});
+
+describe('its alerts', () => {
+  interface AlertmanagerConfig {
+    route: { group_by: string[]; routes: unknown };
+    receivers: { slack_configs?: { api_url: string; text: string }[] }[];
+    inhibit_rules: unknown;
+  }
+
+  interface Outcome {
+    config: AlertmanagerConfig;
+    status: number | null;
+    stderr: string;
+  }
+
+  /** What Alertmanager would be started with: a program that does nothing stands in for it. */
+  function configure(to: string): Outcome {
+    const directory = mkdtempSync(join(tmpdir(), 'rind-alerts-'));
+    try {
+      mkdirSync(join(directory, 'secrets'));
+      writeFileSync(join(directory, 'secrets/alerts_to'), to);
+      writeFileSync(join(directory, 'alertmanager'), '#!/bin/sh\n', { mode: 0o755 });
+      const { status, stderr } = spawnSync(
+        'sh',
+        [join(root, 'ops/alertmanager/start.sh'), join(directory, 'secrets'), directory],
+        {
+          env: { PATH: `${directory}:${process.env['PATH']}`, ALERTS_FROM: "O'Neil <a@b.example>" },
+          encoding: 'utf8',
+        },
+      );
+      const written = readFileSync(join(directory, 'alertmanager.yml'), 'utf8');
+      const config = parse(
+        written.replaceAll(join(directory, 'secrets'), '/run/secrets'),
+      ) as AlertmanagerConfig;
+      return { config, status, stderr };
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  const receivers = (to: string) => configure(to).config.receivers;
+
+  test('are sent by Prometheus to Alertmanager, which starts by what the repository has', () => {
+    const { alerting } = parse(read('ops/prometheus/prometheus.yml'));
+    assert.deepEqual(alerting.alertmanagers[0].static_configs[0].targets, ['alertmanager:9093']);
+    const { entrypoint = [], secrets = [], volumes = [] } = services['alertmanager']!;
+    assert.ok(volumes.includes('./ops/alertmanager:/etc/alertmanager:ro'));
+    assert.deepEqual(entrypoint, ['sh', '/etc/alertmanager/start.sh', '/run/secrets', '/tmp']);
+    assert.deepEqual(secrets, ['alerts_to', 'resend_api_key']);
+    assert.equal(compose.secrets['alerts_to']?.environment, 'ALERTS_TO');
+  });
+
+  test('go by mail, through Resend', () => {
+    assert.deepEqual(receivers('you@example.com, b@example.com'), [
+      {
+        name: 'operators',
+        email_configs: [
+          {
+            to: 'you@example.com, b@example.com',
+            from: "O'Neil <a@b.example>",
+            smarthost: 'smtp.resend.com:587',
+            auth_username: 'resend',
+            auth_password_file: '/run/secrets/resend_api_key',
+            send_resolved: true,
+          },
+        ],
+      },
+    ]);
+  });
+
+  test('go to Slack, and to what takes the messages of Slack', () => {
+    for (const [to, url] of [
+      ['https://hooks.slack.com/services/T0/B0/x', 'https://hooks.slack.com/services/T0/B0/x'],
+      ['slack:https://chat.example.com/hooks/x', 'https://chat.example.com/hooks/x'],
+    ]) {
+      const { slack_configs: [slack] = [] } = receivers(to!)[0]!;
+      assert.equal(slack?.api_url, url);
+      assert.match(slack?.text ?? '', /Annotations\.summary/);
+    }
+  });
+
+  test('go to a webhook, whatever its address has', () => {
+    for (const url of [
+      'https://a:b@example.com/x?y=z',
+      "http://alerts:8080/it's",
+      'https://x/#$HOME',
+    ]) {
+      assert.deepEqual(receivers(url), [{ name: 'operators', webhook_configs: [{ url }] }]);
+    }
+  });
+
+  test('are not sent to nobody: the start fails, and says what is missing', () => {
+    for (const to of ['', 'nobody', 'slack:x', 'ftp://example.com']) {
+      const { status, stderr } = configure(to);
+      assert.equal(status, 1, to);
+      assert.match(stderr, /^ALERTS_TO must be /);
+    }
+  });
+
+  test('are told at once where they are critical, and again when nobody acts', () => {
+    const { route, inhibit_rules: inhibitions } = configure('you@example.com').config;
+    assert.deepEqual(route.group_by, ['alertname', 'severity']);
+    assert.deepEqual(route.routes, [
+      { matchers: ['severity="critical"'], group_wait: '0s', repeat_interval: '1h' },
+    ]);
+    const rules = read('ops/prometheus/alerts.yml');
+    for (const [, name] of JSON.stringify(inhibitions).matchAll(/\b(Rind\w+)/g)) {
+      assert.ok(rules.includes(`- alert: ${name}\n`), name);
+    }
   });
 });
 
