@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Counter, Histogram } from 'prom-client';
 import { Clock, DAY_MS } from '../platform/clock/clock.js';
+import { secondsSinceVersion } from '../platform/clock/version-age.js';
 import { DomainError } from '../platform/errors/domain.error.js';
 import { Metrics } from '../platform/metrics/metrics.js';
 import { pullKinds, type PullReport } from './pull-report.js';
@@ -94,8 +95,9 @@ export class SyncMetrics {
     this.pulls.inc({ kind });
     this.rows.inc({ direction: 'pulled' }, rows);
     // The clock's version is the time of the newest change. What is pulled whole has not waited.
-    if (kind === 'incremental' && rows > 0 && timestamp !== null)
-      this.lag.observe(Math.max(0, this.clock.now() - timestamp) / 1000);
+    if (kind !== 'incremental' || rows === 0 || timestamp === null) return;
+    const seconds = secondsSinceVersion(timestamp, this.clock.now());
+    if (seconds !== null) this.lag.observe(seconds);
   }
 
   /** Runs it, and counts how it ended. */

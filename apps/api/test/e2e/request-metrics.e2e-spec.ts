@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { errorCodes } from '@rind/contracts';
+import { DAY_MS } from '../../src/platform/clock/clock.js';
 import { warningCodes } from '../../src/sync/push-warnings.js';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
 import { LogRecorder } from '../support/log-recorder.js';
@@ -204,6 +205,27 @@ describe('what is measured', () => {
       await session.pull(`lastPulledAt=${session.cursor - 7_200_001}`);
       expect(await growthOf('rind_sync_lag_seconds_count')).toBe(2);
       expect(await growthOf('rind_sync_lag_seconds_bucket', { le: '3600' })).toBe(1);
+    });
+
+    test('has no times where a restore has moved versions into the future', async () => {
+      const session = await SyncSession.open(rind);
+      await session.pull();
+      await rind.sql.query(`UPDATE sync_clocks SET version = version + $2 WHERE user_id = $1`, [
+        session.account.id,
+        DAY_MS,
+      ]);
+      const { body: account } = await rind.request<Account>('POST', '/auth/login', {
+        body: { email: session.account.user.email, password: session.account.password },
+      });
+      const client = await RealtimeClient.connect(rind.url, account.accessToken);
+      await session.push({ projects: { created: [{ id: 'a', name: 'A' }] } });
+      await client.receive('sync:changed');
+      await session.pull();
+      expect(await growthOf('rind_realtime_events_total', { event: 'sync:changed' })).toBe(1);
+      expect(await growthOf('rind_realtime_latency_seconds_count')).toBe(0);
+      expect(await growthOf('rind_sync_pulls_total', { kind: 'incremental' })).toBe(1);
+      expect(await growthOf('rind_sync_lag_seconds_count')).toBe(0);
+      client.close();
     });
 
     test('is which records were reverted, and which left out', async () => {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { ErrorCode, ServerPayload } from '@rind/contracts';
 import type { Counter, Histogram } from 'prom-client';
 import { Clock } from '../clock/clock.js';
+import { secondsSinceVersion } from '../clock/version-age.js';
 import { Metrics } from '../metrics/metrics.js';
 import { Connections } from './connections.js';
 
@@ -71,8 +72,8 @@ export class RealtimeMetrics {
     this.events.inc({ event });
     if (event !== 'sync:changed') return;
     const { timestamp } = payload as ServerPayload<'sync:changed'>;
-    // A version may be ahead of the clock, which may have been set back.
-    this.latency.observe(Math.max(0, this.clock.now() - timestamp) / 1000);
+    const seconds = secondsSinceVersion(timestamp, this.clock.now());
+    if (seconds !== null) this.latency.observe(seconds);
   }
 
   countDropped(reason: Drop): void {
