@@ -1,5 +1,6 @@
 import type { Language } from '@rind/contracts';
-import type { MailKind, MailProps } from './mails.js';
+import type { MailKind } from './mail-kinds.js';
+import type { MailProps } from './mails.js';
 
 const app = 'https://app.example.com';
 const link = (page: string): string => `${app}/${page}?token=EXAMPLE`;

@@ -1,8 +1,10 @@
 import type { Language } from '@rind/contracts';
 import { Piscina } from 'piscina';
-import type { MailKind, MailProps } from './mails.js';
+import { type MailKind, mailKinds } from './mail-kinds.js';
+import type { MailProps } from './mails.js';
 import type { RenderedMail } from './render.js';
 
+export { mailKinds };
 export type { MailKind, MailProps, RenderedMail };
 
 interface Task {

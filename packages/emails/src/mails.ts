@@ -5,6 +5,7 @@ import { emailChanged } from './mails/email-changed.js';
 import { notification } from './mails/notification.js';
 import { resetPassword } from './mails/reset-password.js';
 import { verifyEmail } from './mails/verify-email.js';
+import type { MailKind } from './mail-kinds.js';
 import type { Template } from './template.js';
 
 /** Every kind of mail. */
@@ -16,9 +17,7 @@ export const mails = {
   email_changed: emailChanged,
   account_deleted: accountDeleted,
   notification,
-} satisfies Record<string, Template<never>>;
-
-export type MailKind = keyof typeof mails;
+} satisfies Record<MailKind, Template<never>>;
 
 /** What a kind needs to be told. */
 export type MailProps<Kind extends MailKind> =

@@ -1,7 +1,8 @@
 import { render as renderReact, toPlainText } from '@react-email/components';
 import type { Language } from '@rind/contracts';
 import { Layout } from './layout.js';
-import { type MailKind, type MailProps, mails } from './mails.js';
+import type { MailKind } from './mail-kinds.js';
+import { type MailProps, mails } from './mails.js';
 import type { Template } from './template.js';
 
 export interface RenderedMail {

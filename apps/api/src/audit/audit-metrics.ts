@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { AuditAction } from '@rind/contracts';
+import { type AuditAction, errorCodes } from '@rind/contracts';
 import type { Counter } from 'prom-client';
 import { Database } from '../platform/database/database.js';
 import { Metrics } from '../platform/metrics/metrics.js';
@@ -25,6 +25,7 @@ export class AuditMetrics {
       name: 'rind_audit_events_total',
       help: 'What happened to accounts, as in the audit log, with the code of the reason',
       labelNames: ['action', 'reason'],
+      labelSets: Object.keys(errorCodes).map((reason) => ({ action: 'sign_in_refused', reason })),
     });
     this.factors = metrics.counter({
       name: 'rind_second_factors_total',

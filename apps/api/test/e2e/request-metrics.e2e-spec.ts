@@ -142,6 +142,11 @@ describe('what is measured', () => {
           sample.name === name &&
           Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
       );
+    const guessed = { action: 'sign_in_refused', reason: 'invalid_credentials' };
+    expect(has('rind_audit_events_total', guessed)).toBe(true);
+    const failed = { kind: 'reset_password', reason: 'unreachable' };
+    expect(has('rind_mail_failures_total', failed)).toBe(true);
+    expect(has('rind_mails_sent_total', { kind: 'reset_password' })).toBe(true);
     expect(has('rind_problems_total', { code: 'cross_origin_refused' })).toBe(true);
     expect(has('rind_refreshes_total', { outcome: 'reused' })).toBe(true);
     expect(has('rind_sync_large_pulls_refused_total', { reason: 'spool_full' })).toBe(true);

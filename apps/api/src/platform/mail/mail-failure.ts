@@ -1,15 +1,18 @@
 import { JobFailure } from '../jobs/job-failure.js';
 
 /** Why a mail was not sent: a fixed set, as metrics count by it. */
-export type MailFailureReason =
-  | 'unreachable'
-  | 'timeout'
-  | 'server_error'
-  | 'rate_limited'
-  | 'key_refused'
-  | 'still_sending'
-  | 'sent_before_with_other_content'
-  | 'refused';
+export type MailFailureReason = (typeof mailFailureReasons)[number];
+
+export const mailFailureReasons = [
+  'unreachable',
+  'timeout',
+  'server_error',
+  'rate_limited',
+  'key_refused',
+  'still_sending',
+  'sent_before_with_other_content',
+  'refused',
+] as const;
 
 export class MailFailure extends JobFailure {
   override readonly name = 'MailFailure';

@@ -13,11 +13,17 @@ interface MetricOptions<Label extends string> {
 
 interface CounterOptions<Label extends string> extends MetricOptions<Label> {
   readonly labelValues?: undefined;
+  /**
+   * Each begins at 0, as `labelValues` do: for a counter with several labels, those sets of values that an
+   * alert counts.
+   */
+  readonly labelSets?: ReadonlyArray<Readonly<Record<Label, string>>>;
 }
 
 /** With one label, whose values are all known. */
 interface EnumeratedCounterOptions<Label extends string> extends MetricOptions<Label> {
   readonly labelNames: readonly [Label];
+  readonly labelSets?: undefined;
   /**
    * Each begins at 0. Where a series begins with its first event, rate() and increase() of Prometheus
    * do not see that one: they have nothing to compare it with. So whatever an alert counts belongs here.
@@ -76,9 +82,10 @@ export class Metrics implements OnApplicationShutdown {
   counter<Label extends string = never>(
     options: CounterOptions<Label> | EnumeratedCounterOptions<Label>,
   ): Counter<Label> {
-    const { name, help, labelNames = [], labelValues = [] } = options;
+    const { name, help, labelNames = [], labelValues = [], labelSets = [] } = options;
     const counter = new Counter({ name, help, labelNames, registers: [this.registry] });
     for (const value of labelValues) counter.labels(value).inc(0);
+    for (const labels of labelSets) counter.inc(labels, 0);
     return counter;
   }
 
