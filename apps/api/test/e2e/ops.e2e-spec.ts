@@ -49,6 +49,9 @@ const panels = dashboard.panels.filter(({ type }) => type !== 'row');
 const addedMetrics = new Set(['up']);
 const addedLabels = new Set(['instance', 'job']);
 
+/** Those of whoever watches the API, which service levels are not about. */
+const NO_REQUESTS_OF_USERS = '/api/v1/health.*|/metrics';
+
 /** Grafana fills them in. */
 const filledIn = (expression: string) =>
   expression.replaceAll(/\$__(rate_interval|range)/g, '5m').replaceAll('$instance', '.*');
@@ -177,6 +180,21 @@ describe('what operators look at', () => {
     }
     // What was grouped away cannot be shown.
     if (groupings.length > 0) expect(groupings).toEqual(expect.arrayContaining(inLegend));
+  });
+
+  test.each(expressions)('%s asks for what is of this API, and for all of it', (_where, text) => {
+    for (const { metric, matchers } of parsePromql(text).selectors) {
+      const others = matchers.filter(
+        ({ label, operator }) => label === 'route' && operator === '!~',
+      );
+      expect(others.filter(({ value }) => value !== NO_REQUESTS_OF_USERS)).toEqual([]);
+      // Every program for Node.js has metrics of these names.
+      if (metric.startsWith('rind_')) continue;
+      expect([metric, matchers]).toEqual([
+        metric,
+        expect.arrayContaining([{ label: 'job', operator: '=', value: 'rind' }]),
+      ]);
+    }
   });
 
   test.each(rules.map((rule) => [rule.alert, rule] as const))(
