@@ -1,6 +1,7 @@
 import type { AuditEventPage, Problem, QueuedJob, QueuedJobPage } from '@rind/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { AdminUsersService } from '../../src/admin/admin-users.service.js';
+import { codeBlock } from '../support/docs.js';
 import { untilJobsDone } from '../support/jobs.js';
 import { untilBlocked } from '../support/seams.js';
 import { type Account, TestApp } from '../support/test-app.js';
@@ -242,4 +243,19 @@ test('Failed jobs are forgotten after 30 days, and at once where their payload m
   await untilJobsDone(rind.sql);
   await worker.stop();
   expect((await list()).items.map(({ id }) => id)).toEqual([waiting, young]);
+});
+
+test('What only a newer version can do is found, and removed, as docs/operations.md says', async () => {
+  const kept = await add({ state: 'waiting' });
+  await add({ state: 'waiting', name: 'send_report' });
+  await rind.sql.query(
+    `UPDATE graphile_worker._private_jobs SET run_at = now() - interval '6 minutes' WHERE id <> $1`,
+    [kept],
+  );
+  const guide = codeBlock('operations.md', 'sql', 'complete_jobs');
+  const [find = '', remove = ''] = guide.split(';');
+  const { rows } = await rind.sql.query(find);
+  expect(rows).toEqual([{ task_identifier: 'send_report', count: '1', min: expect.any(Date) }]);
+  expect((await rind.sql.query(remove)).rows).toEqual([{ count: '1' }]);
+  expect((await list()).items.map(({ id }) => id)).toEqual([kept]);
 });
