@@ -36,6 +36,7 @@ const root = join(import.meta.dirname, '..');
 const read = (name: string): string => readFileSync(join(root, name), 'utf8');
 
 const text = read('docker-compose.yml');
+const dockerfile = read('Dockerfile');
 const compose = parse(text, { merge: true }) as ComposeFile;
 const { services } = compose;
 const entries = Object.entries(services);
@@ -148,6 +149,20 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  test('has the services, and the image the programs, of the commands in the documentation', () => {
+    const pages = ['docs/administration.md', 'docs/backups.md', 'docs/operations.md'];
+    const commands = pages.flatMap((page) => [
+      ...read(page).matchAll(
+        /docker compose (?:exec|run)(?: --\S+)* (\S+)(?: node dist\/(\S+)\.js)?/g,
+      ),
+    ]);
+    assert.ok(commands.length > 4);
+    for (const [command, service = '', program] of commands) {
+      assert.ok(service in services, command);
+      if (program) assert.ok(statSync(join(root, `apps/api/src/${program}.ts`)), command);
+    }
+  });
+
   test('publishes ports on this machine alone', () => {
     for (const [name, { ports = [] }] of entries) {
       for (const port of ports) assert.match(port, /^127\.0\.0\.1:/, name);
@@ -168,6 +183,13 @@ describe('the API in it', () => {
       assert.deepEqual(service.networks?.default?.aliases, ['rind-api']);
     });
 
+    test(`${name} has a volume for backups, where the image lets its user write`, () => {
+      assert.deepEqual(service.volumes, ['backups:/backups']);
+      const [, user = ''] = /^USER (\d+):/m.exec(dockerfile) ?? [];
+      const folder = `install --directory --owner=${user} --group=${user} --mode=700 /backups`;
+      assert.ok(dockerfile.includes(folder), folder);
+    });
+
     test(`${name} is given nothing that the API does not read`, () => {
       const known = Object.keys(parseEnv(read('.env.example')));
       const { environment = {} } = service;
@@ -184,7 +206,6 @@ describe('the API in it', () => {
   }
 
   test('is built by the Dockerfile with its commit, on the pnpm that package.json names', () => {
-    const dockerfile = read('Dockerfile');
     const { packageManager } = JSON.parse(read('package.json')) as { packageManager: string };
     for (const argument of Object.keys(services['api']?.build?.args ?? {})) {
       assert.match(dockerfile, new RegExp(`^ARG ${argument}=`, 'm'));
