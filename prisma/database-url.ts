@@ -16,7 +16,16 @@ export function findDatabaseUrl(env: NodeJS.ProcessEnv): string | undefined {
 }
 
 export const howToNameDatabase =
-  'Start Rind first (npm start), or set DATABASE_URL, for example postgresql://rind:password@localhost:5432/rind';
+  'Set DATABASE_URL, for example to postgresql://rind:password@localhost:5432/rind. In a checkout, npm start brings a database.';
+
+/** For the help of commands. The image has neither of the last two. */
+export const databaseEnvironment = `Environment:
+  DATABASE_URL          postgresql://user:password@host:5432/database?schema=public&sslmode=verify-full
+  DATABASE_DIRECT_URL   used instead if set: the server itself when DATABASE_URL is a pooler
+In a checkout also:
+  .env                  sets what the environment does not
+  RIND_DATA_DIR         where npm start keeps its database, which is used when neither is set; by default .data
+`;
 
 /** Where the API listens: as the environment says, else as a running `npm start` was told. */
 export function findPort(env: NodeJS.ProcessEnv): number {

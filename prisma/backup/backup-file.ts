@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
@@ -39,12 +39,15 @@ export class FileOutput implements BackupOutput {
   readonly #handle: FileHandle;
   readonly #replace: boolean;
   readonly #digest = new Digest();
+  /** When the process ends before it is complete: Ctrl-C, or a container that is stopped. */
+  readonly #removeUnfinished = (): void => rmSync(this.#unfinished, { force: true });
 
   private constructor(file: string, unfinished: string, handle: FileHandle, replace: boolean) {
     this.#file = file;
     this.#unfinished = unfinished;
     this.#handle = handle;
     this.#replace = replace;
+    process.on('exit', this.#removeUnfinished);
   }
 
   static async open(file: string, { replace }: { replace: boolean }): Promise<FileOutput> {
@@ -69,6 +72,7 @@ export class FileOutput implements BackupOutput {
     await this.#handle.sync();
     await this.#handle.close();
     await this.#rename();
+    process.off('exit', this.#removeUnfinished);
     // So that the name, too, is there after a power cut.
     const directory = await open(path.dirname(path.resolve(this.#file)));
     try {
@@ -82,6 +86,7 @@ export class FileOutput implements BackupOutput {
   async abandon(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
     await rm(this.#unfinished, { force: true });
+    process.off('exit', this.#removeUnfinished);
   }
 
   async #rename(): Promise<void> {

@@ -1,12 +1,12 @@
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { databaseUrlFrom } from '../database-url.ts';
+import { loadEnvFile } from '../checkout.ts';
+import { databaseEnvironment, databaseUrlFrom } from '../database-url.ts';
 import { operations, print, runCommand } from './commands.ts';
 import { checkMigrations } from './check.ts';
 import { createMigration } from './create.ts';
 import { databaseDrift, schemaDrift } from './drift.ts';
-import { MigrateError } from './errors.ts';
+import { UsageError } from './errors.ts';
 import { withThrowawayServer } from './throwaway-server.ts';
 
 const help = `Migrations of the database, with Prisma's schema engine and its _prisma_migrations table.
@@ -25,12 +25,7 @@ const help = `Migrations of the database, with Prisma's schema engine and its _p
         --applied <name>            it was completed by hand
   --help                            this text
 
-Environment (also read from .env):
-  DATABASE_URL          postgresql://user:password@host:5432/database?schema=public&sslmode=verify-full
-  DATABASE_DIRECT_URL   used instead if set: the server itself when DATABASE_URL is a pooler
-  RIND_DATA_DIR         where a running npm start keeps the address of its database, which is
-                        used when neither is set; by default .data
-  TEST_DATABASE_URL     server for the throw-away databases of create and drift; otherwise that of
+${databaseEnvironment}  TEST_DATABASE_URL     server for the throw-away databases of create and drift; otherwise that of
                         DATABASE_URL, or an embedded PostgreSQL when neither is set
 `;
 
@@ -44,7 +39,7 @@ async function create(args: string[]): Promise<number> {
   });
   const [name, ...rest] = positionals;
   if (name === undefined || rest.length > 0) {
-    throw new MigrateError('Give the migration one name: npm run db:create -- add_due_date');
+    throw new UsageError('Give the migration one name: npm run db:create -- add_due_date');
   }
   const created = await withThrowawayServer({ env, onProgress: print }, (serverUrl) =>
     createMigration({ serverUrl, name, allowEmpty: values['allow-empty'] }),
@@ -106,9 +101,5 @@ function report(agreement: string, difference: string, sql: string | null): bool
   return sql !== null;
 }
 
-const envFile = path.resolve(import.meta.dirname, '../../.env');
-if (existsSync(envFile)) {
-  process.loadEnvFile(envFile);
-}
-
+loadEnvFile();
 await runCommand({ ...operations, create, drift, check }, help, process.argv.slice(2));

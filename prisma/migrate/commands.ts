@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { findDatabaseUrl, howToNameDatabase } from '../database-url.ts';
+import { runProgram } from '../program.ts';
 import { deployMigrations } from './deploy.ts';
-import { MigrateError, describeError } from './errors.ts';
+import { MigrateError, UsageError } from './errors.ts';
 import type { MigrationState } from './history.ts';
 import { resolveMigration } from './resolve.ts';
 import { migrationStatus } from './status.ts';
@@ -20,20 +21,17 @@ export async function runCommand(
   help: string,
   [name = '--help', ...args]: string[],
 ): Promise<void> {
-  try {
-    if (['--help', '-h', 'help'].includes(name) || args.includes('--help') || args.includes('-h')) {
-      print(help);
-      return;
-    }
-    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (command === undefined) {
-      throw new MigrateError(`There is no command "${name}": --help lists them.`);
-    }
-    process.exitCode = await command(args);
-  } catch (error) {
-    console.error(describeError(error));
-    process.exitCode = 1;
-  }
+  await runProgram([name, ...args], {
+    help,
+    interrupted: 'Interrupted: PostgreSQL rolls back what was begun. Run it again.',
+    run: async () => {
+      const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+      if (command === undefined) {
+        throw new UsageError(`There is no command "${name}": --help lists them.`);
+      }
+      return command(args);
+    },
+  });
 }
 
 async function deploy(args: string[]): Promise<number> {
@@ -73,7 +71,7 @@ async function resolve(args: string[]): Promise<number> {
   const { applied, 'rolled-back': rolledBack } = values;
   const name = applied ?? rolledBack;
   if (name === undefined || (applied !== undefined && rolledBack !== undefined)) {
-    throw new MigrateError('Give either --rolled-back <name> or --applied <name>.');
+    throw new UsageError('Give either --rolled-back <name> or --applied <name>.');
   }
   const outcome = applied === undefined ? 'rolled-back' : 'applied';
   const databaseUrl = requireDatabaseUrl();

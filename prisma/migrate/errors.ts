@@ -3,6 +3,9 @@ export class MigrateError extends Error {
   override name = 'MigrateError';
 }
 
+/** What was typed makes no sense. */
+export class UsageError extends MigrateError {}
+
 /** One line for an error that this tool did not raise itself, such as a refused connection. */
 export function describeError(error: unknown): string {
   if (error instanceof AggregateError) {

@@ -18,7 +18,8 @@ export async function markRestored(databaseUrl: string): Promise<number> {
     } catch (error) {
       if (sqlState(error) !== UNDEFINED_FUNCTION) throw error;
       throw new MigrateError(
-        'This database has no tables of Rind, or those of an earlier release: run db:deploy, which does this, too.',
+        'This database has no tables of Rind, or those of an earlier release: start the API, or run db:deploy ' +
+          '(in the image node dist/migrate.js), which does this, too.',
         { cause: error },
       );
     }

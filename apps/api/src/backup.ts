@@ -1,4 +1,5 @@
-import { databaseOfEnvironment, runBackup } from '@rind/database/backup/commands';
+import { runBackup } from '@rind/database/backup/commands';
+import { databaseOfEnvironment } from '@rind/database/with-database';
 import { version } from './platform/version.js';
 
 await runBackup(process.argv.slice(2), { version, withDatabase: databaseOfEnvironment });

@@ -1,2 +1,4 @@
-// `pnpm db:mark-restored` in the image.
-import '@rind/database/restored/cli';
+import { runMarkRestored } from '@rind/database/restored/commands';
+import { databaseOfEnvironment } from '@rind/database/with-database';
+
+await runMarkRestored(process.argv.slice(2), databaseOfEnvironment);

@@ -666,21 +666,28 @@ describe('a process that ends before it is done', () => {
     expect(await BackupProgram.run(source.url, 'backup', file)).toMatchObject({ code: 0 });
   });
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    'leaves nothing at all when %s has ended a backup',
-    async (signal) => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)(
+    'leaves nothing at all when %s has ended a backup, and says so',
+    async (signal, code) => {
       const holder = await from.connect();
       await holder.query('BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE');
       const program = new BackupProgram(source.url, 'backup', [file]);
       await untilBlocked(from, program.ended);
       expect(await readdir(directory)).toHaveLength(1);
-      expect((await program.kill(signal)).code).toBeNull();
+      expect(await program.kill(signal)).toMatchObject({
+        code,
+        stderr: 'Interrupted: nothing was written.\n',
+      });
       expect(await readdir(directory)).toEqual([]);
       holder.release(true);
     },
   );
 
-  test.each(['killed', 'cut off'])(
+  test.each(['killed', 'cut off', 'interrupted'])(
     'leaves the database as it was when a restore is %s, and the next one begins anew',
     async (how) => {
       await deployMigrations({ databaseUrl: target.url });
@@ -694,6 +701,11 @@ describe('a process that ends before it is done', () => {
       await untilBlocked(to, program.ended);
       if (how === 'killed') {
         expect((await program.kill()).code).toBeNull();
+      } else if (how === 'interrupted') {
+        expect(await program.kill('SIGTERM')).toMatchObject({
+          code: 143,
+          stderr: expect.stringMatching(/\nInterrupted: .* the rows are as they were\..*\n$/),
+        });
       } else {
         await to.query(
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -749,13 +761,18 @@ describe('the commands', () => {
     expect(await users(to)).toEqual(['ada@example.com']);
   });
 
-  test('answer mistakes with a sentence and exit code 1', async () => {
+  test('answer mistakes with a sentence and an exit code, what was mistyped with 2', async () => {
     await write();
-    const cases: [string, 'backup' | 'restore', string[], string][] = [
+    const cases: [string, 'backup' | 'restore', string[], string, code?: number][] = [
       [source.url, 'backup', [file], 'exists'],
       [source.url, 'backup', [path.join(directory, 'none/file')], 'cannot be written'],
-      [source.url, 'backup', [file, 'other'], 'one file'],
-      [source.url, 'backup', [file, '--nonsense'], '--nonsense'],
+      [source.url, 'backup', [file, 'other'], 'one file', 2],
+      [source.url, 'backup', [], 'one file', 2],
+      [source.url, 'backup', [''], 'one file', 2],
+      [source.url, 'backup', ['--verify', ''], 'one file', 2],
+      [target.url, 'restore', [], 'one file', 2],
+      [target.url, 'restore', ['', '--replace'], 'one file', 2],
+      [source.url, 'backup', [file, '--nonsense'], '--nonsense', 2],
       [target.url, 'backup', [`${file}2`], 'holds no Rind'],
       ['postgresql://127.0.0.1:1/none', 'backup', [`${file}2`], 'ECONNREFUSED'],
       ['nonsense', 'backup', [`${file}2`], 'is not a URL'],
@@ -767,7 +784,7 @@ describe('the commands', () => {
       outcomes.push(await BackupProgram.run(url, command, ...args));
     for (const [index, { code, stderr }] of outcomes.entries()) {
       expect({ code, stderr }).toEqual({
-        code: 1,
+        code: cases[index]![4] ?? 1,
         stderr: expect.stringContaining(cases[index]![3]),
       });
       expect(stderr).not.toContain('    at ');

@@ -709,13 +709,26 @@ describe('the command line', () => {
     });
   });
 
+  it('ends when it is asked to, also as the first process of a container, and says so', async () => {
+    await client.query('SELECT pg_advisory_lock($1)', [0x52696e64]);
+    const env = { PATH: process.env['PATH'], DATABASE_URL: databaseUrl };
+    const child = spawn(process.execPath, [cli, 'deploy'], { env });
+    const [stderr, closed] = [text(child.stderr), once(child, 'close')];
+    await once(child.stdout, 'data');
+
+    child.kill('SIGTERM');
+
+    expect((await closed)[0]).toBe(143);
+    expect(await stderr).toMatch(/^Interrupted: [^\n]+\n$/);
+  });
+
   it('has help, and one sentence for what it does not understand', async () => {
     expect(await run('--help')).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('npm run db:deploy'),
     });
     expect(await run('upgrade')).toEqual({
-      code: 1,
+      code: 2,
       stdout: '',
       stderr: 'There is no command "upgrade": --help lists them.\n',
     });

@@ -269,7 +269,7 @@ describe('db:mark-restored', () => {
     [['--force'], "Unknown option '--force'"],
   ])('refuses what it does not know: %j', async (args, message) => {
     await expect(run(args, database.url)).rejects.toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringContaining(message),
     });
   });
