@@ -1,6 +1,7 @@
 import pg from 'pg';
 import {
   type ConnectionTarget,
+  creatingSchema,
   ensureDatabase,
   parseDatabaseUrl,
   withClient,
@@ -132,13 +133,16 @@ function stagingOf(target: ConnectionTarget): ConnectionTarget {
   return { ...target, schema };
 }
 
-async function createStaging(client: pg.Client, { schema }: ConnectionTarget): Promise<void> {
+async function createStaging(client: pg.Client, staging: ConnectionTarget): Promise<void> {
+  const { schema } = staging;
   // What a restore left behind that was killed.
   await dropStaging(client, schema);
   const name = pg.escapeIdentifier(schema);
   // One message is one transaction: there is none without the mark.
-  await client.query(
-    `CREATE SCHEMA ${name}; COMMENT ON SCHEMA ${name} IS ${pg.escapeLiteral(STAGING_MARK)}`,
+  await creatingSchema(staging, () =>
+    client.query(
+      `CREATE SCHEMA ${name}; COMMENT ON SCHEMA ${name} IS ${pg.escapeLiteral(STAGING_MARK)}`,
+    ),
   );
 }
 

@@ -7,6 +7,7 @@ import { MigrateError, describeError, sqlState } from './errors.ts';
 const INVALID_CATALOG_NAME = '3D000';
 const DUPLICATE_DATABASE = '42P04';
 const UNIQUE_VIOLATION = '23505';
+const INSUFFICIENT_PRIVILEGE = '42501';
 /** Packets to an address that nobody has may vanish without an answer. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Exists on every server by convention, and is where other databases are created from. */
@@ -72,7 +73,7 @@ async function openClient(target: ConnectionTarget): Promise<pg.Client> {
     await refusePooler(client, target);
   } catch (error) {
     await client.end().catch(() => undefined);
-    throw error;
+    throw error instanceof MigrateError ? error : unusable(target, error);
   }
   await client.query(sessionSettings(target));
   return client;
@@ -101,6 +102,7 @@ export function sessionSettings({ schema }: ConnectionTarget): string {
   ].join('; ');
 }
 
+/** @throws MigrateError that names the server, when the database there cannot be used */
 export async function withClient<T>(
   target: ConnectionTarget,
   use: (client: pg.Client) => Promise<T>,
@@ -129,9 +131,7 @@ export async function ensureDatabase(target: ConnectionTarget): Promise<boolean>
     await withClient(target, async () => undefined);
     return false;
   } catch (error) {
-    if (sqlState(error) !== INVALID_CATALOG_NAME) {
-      throw unusable(target, error);
-    }
+    if (sqlState((error as Error).cause) !== INVALID_CATALOG_NAME) throw error;
   }
   try {
     await withClient(maintenanceDatabase(target), (client) =>
@@ -145,6 +145,23 @@ export async function ensureDatabase(target: ConnectionTarget): Promise<boolean>
     }
     throw new MigrateError(
       `Database "${target.database}" does not exist and could not be created: ${describeError(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Says what is missing where the role may not make schemas in the database. */
+export async function creatingSchema<T>(
+  { database }: ConnectionTarget,
+  create: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await create();
+  } catch (error) {
+    if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    throw new MigrateError(
+      `${describeError(error)}. The role has to own the database, or to be given the right to make schemas in it: ` +
+        `GRANT CREATE ON DATABASE ${pg.escapeIdentifier(database)} TO the role.`,
       { cause: error },
     );
   }

@@ -1,6 +1,6 @@
 import { runMigrations, Logger } from 'graphile-worker';
 import pg from 'pg';
-import { type ConnectionTarget, sessionSettings } from './connection.ts';
+import { type ConnectionTarget, creatingSchema, sessionSettings } from './connection.ts';
 
 /** What goes wrong is thrown; the rest is of no interest to whoever migrates. */
 const silent = new Logger(() => () => undefined);
@@ -16,7 +16,7 @@ export async function migrateJobQueue(target: ConnectionTarget): Promise<void> {
     client.query(sessionSettings(target)).catch(() => undefined);
   });
   try {
-    await runMigrations({ pgPool: pool, logger: silent });
+    await creatingSchema(target, () => runMigrations({ pgPool: pool, logger: silent }));
   } finally {
     await pool.end();
   }

@@ -774,7 +774,12 @@ describe('the commands', () => {
       [target.url, 'restore', ['', '--replace'], 'one file', 2],
       [source.url, 'backup', [file, '--nonsense'], '--nonsense', 2],
       [target.url, 'backup', [`${file}2`], 'holds no Rind'],
-      ['postgresql://127.0.0.1:1/none', 'backup', [`${file}2`], 'ECONNREFUSED'],
+      [
+        'postgresql://127.0.0.1:1/none',
+        'backup',
+        [`${file}2`],
+        'The database "none" on 127.0.0.1:1 cannot',
+      ],
       ['nonsense', 'backup', [`${file}2`], 'is not a URL'],
       [target.url, 'restore', [directory], 'is not a file'],
       [source.url, 'restore', [file], '--replace'],

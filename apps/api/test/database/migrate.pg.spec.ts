@@ -244,6 +244,15 @@ describe('deploy', () => {
     await expect(failure).rejects.not.toThrow('secret');
   });
 
+  it('names the right that its role lacks', async () => {
+    const name = new URL(databaseUrl).pathname.slice(1);
+    await client.query(`REVOKE CREATE ON DATABASE "${name}" FROM CURRENT_USER`);
+
+    await expect(deployMigrations({ databaseUrl, paths })).rejects.toThrow(
+      `GRANT CREATE ON DATABASE "${name}" TO`,
+    );
+  });
+
   it.each([
     ['not a URL', 'is not a URL'],
     ['mysql://localhost/rind', 'must begin with postgresql://'],

@@ -274,6 +274,17 @@ describe('db:mark-restored', () => {
     });
   });
 
+  test('says which database cannot be used, and not with which password', async () => {
+    const failed = run([], 'postgresql://rind:secret@127.0.0.1:1/rind');
+    await expect(failed).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^The database "rind" on 127\.0\.0\.1:1 cannot be used: [^\n]+\n$/,
+      ),
+    });
+    await expect(failed).rejects.not.toMatchObject({ stderr: expect.stringContaining('secret') });
+  });
+
   describe('on a database without tables', () => {
     let empty: TestDatabase;
 
