@@ -3,7 +3,7 @@ import { deployMigrations } from '@rind/database/migrate/deploy';
 import { MigrateError, describeError } from '@rind/database/migrate/errors';
 import { Logger } from '@nestjs/common';
 import { createApp } from './create-app.js';
-import { listenEverywhere } from './listen.js';
+import { PortError, listenEverywhere } from './listen.js';
 import { type Config, ConfigError, loadConfig } from './platform/config/config.js';
 import { refuseUnexpectedPooler } from './platform/database/pooler-check.js';
 import { JsonLogger } from './platform/logging/json-logger.js';
@@ -25,8 +25,8 @@ try {
   for (const sentence of config.warnings) new Logger('Config').warn(sentence);
 } catch (error) {
   // Before the logger exists, or when it is what failed: plain text for whoever starts it.
-  const isForPeople = error instanceof ConfigError || error instanceof MigrateError;
-  console.error(isForPeople ? error.message : error);
+  const isForPeople = [ConfigError, MigrateError, PortError].some((kind) => error instanceof kind);
+  console.error(isForPeople ? describeError(error) : error);
   process.exit(1);
 }
 

@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, Server } from 'node:net';
+import { type AddressInfo, createServer, Server } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { listenEverywhere } from '../../src/listen.js';
 import { ApiProcess } from '../support/api-process.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+const MAIN = path.join(import.meta.dirname, '../../dist/main.js');
 
 let database: TestDatabase;
 
@@ -47,6 +49,21 @@ describe('The API', () => {
   });
 });
 
+test('a port that is in use is told in one sentence, and the exit code is 1', async () => {
+  const other = createServer().listen(0);
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const started = promisify(execFile)(process.execPath, [MAIN], {
+    env: { PATH: process.env['PATH'], PORT: String(port), DATABASE_URL: database.url },
+  });
+  await expect(started).rejects.toMatchObject({
+    code: 1,
+    stdout: expect.not.stringContaining('EADDRINUSE'),
+    stderr: `Port ${port} is in use by another program: end that one, or set PORT.\n`,
+  });
+  other.close();
+});
+
 test.each(['main.js', 'migrate.js'])(
   '%s says which Node it needs under an older one',
   async (entry) => {
@@ -72,7 +89,7 @@ describe('listenEverywhere', () => {
       return this;
     });
     const listen = jest.fn<(port: number, host: string) => Promise<void>>();
-    await listenEverywhere({ listen }, 3000);
-    expect(listen.mock.calls).toEqual([[3000, '0.0.0.0']]);
+    await listenEverywhere({ listen }, 0);
+    expect(listen.mock.calls).toEqual([[0, '0.0.0.0']]);
   });
 });
