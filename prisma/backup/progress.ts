@@ -1,5 +1,4 @@
 const REDRAW_MS = 200;
-const REMIND_MS = 15_000;
 
 /** Tells people at a terminal, and logs, how far a backup or a restore has come. */
 export interface Progress {
@@ -9,7 +8,7 @@ export interface Progress {
   finish(table: string, rows: number, bytes: number): void;
 }
 
-/** One line for each table; at a terminal it counts, elsewhere a slow table is told of now and then. */
+/** At a terminal one line for each table, which counts; elsewhere, where cron would mail it every night, none. */
 export class StreamProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
   readonly #beganMs = performance.now();
@@ -27,13 +26,13 @@ export class StreamProgress implements Progress {
 
   advance(table: string, rows: number, bytes: number): void {
     const now = performance.now();
-    if (now - this.#toldMs < (this.#stream.isTTY ? REDRAW_MS : REMIND_MS)) return;
+    if (!this.#stream.isTTY || now - this.#toldMs < REDRAW_MS) return;
     this.#toldMs = now;
-    this.#write(this.#line(table, rows, bytes) + (this.#stream.isTTY ? '' : ' …\n'));
+    this.#write(this.#line(table, rows, bytes));
   }
 
   finish(table: string, rows: number, bytes: number): void {
-    this.#write(`${this.#line(table, rows, bytes)}\n`);
+    if (this.#stream.isTTY) this.#write(`${this.#line(table, rows, bytes)}\n`);
   }
 
   #line(table: string, rows: number, bytes: number): string {
