@@ -1,4 +1,8 @@
 import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { databaseEnvironment } from '@rind/database/database-url';
+import { UsageError } from '@rind/database/migrate/errors';
+import { runProgram } from '@rind/database/program';
 import { AdminUsersService } from './admin/admin-users.service.js';
 import { createCommandApp } from './create-command-app.js';
 import { DomainError } from './platform/errors/domain.error.js';
@@ -9,10 +13,7 @@ May be run again. Running instances see it at once.
   npm run admin:grant EMAIL
   node dist/grant-admin.js EMAIL      in the image
 
-Environment (also read from .env):
-  DATABASE_URL     the migrated database; by default that of a running \`npm start\`
-  RIND_DATA_DIR    where that one keeps its address; by default .data
-`;
+${databaseEnvironment}`;
 
 async function grant(email: string): Promise<void> {
   const app = await createCommandApp(process.env);
@@ -28,18 +29,16 @@ async function grant(email: string): Promise<void> {
   }
 }
 
-const [email, ...others] = process.argv.slice(2).filter((word) => word !== '--');
-if (email === '--help') {
-  console.log(help);
-} else if (email === undefined || others.length > 0) {
-  console.error(help);
-  process.exitCode = 2;
-} else {
-  if (existsSync('.env')) process.loadEnvFile();
-  try {
+const args = process.argv.slice(2).filter((word) => word !== '--');
+await runProgram(args, {
+  help,
+  interrupted: 'Interrupted: run it again, which does no harm where it was done.',
+  run: async () => {
+    const [email, ...others] = parseArgs({ args, allowPositionals: true }).positionals;
+    if (!email || others.length > 0) {
+      throw new UsageError('Give one address: --help shows how.');
+    }
+    if (existsSync('.env')) process.loadEnvFile();
     await grant(email);
-  } catch (error) {
-    console.error(error instanceof Error ? error.message.trim() : error);
-    process.exitCode = 1;
-  }
-}
+  },
+});

@@ -75,6 +75,35 @@ describe('the API', () => {
     expect(await run('migrate.js', 'status')).toMatchObject({ code: 0 });
   });
 
+  test('has its programs say in one sentence what is wrong, and with 2 that they were mistyped', async () => {
+    const noTables =
+      'This database has no tables of Rind: start the API first, which makes them.\n';
+    expect(await run('grant-admin.js', 'ada@example.com')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: noTables,
+    });
+    const mistyped: [string, ...string[]][] = [
+      ['grant-admin.js'],
+      ['grant-admin.js', ''],
+      ['grant-admin.js', '--nonsense'],
+      ['backup.js'],
+      ['restore.js', ''],
+      ['mark-restored.js', 'now'],
+      ['migrate.js', 'upgrade'],
+    ];
+    for (const [program, ...words] of mistyped) {
+      expect([program, await run(program, ...words)]).toEqual([
+        program,
+        { code: 2, stdout: '', stderr: expect.stringMatching(/^[^\n]+\n$/) },
+      ]);
+      expect(await run(program, '-h')).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('DATABASE_DIRECT_URL'),
+      });
+    }
+  });
+
   test('says in one paragraph that there is no database to be had, and exits with 1', async () => {
     const { url } = database;
     database = { ...database, url: 'postgresql://rind:secret@127.0.0.1:1/rind' };
