@@ -48,9 +48,9 @@ const stateNotes: Record<MigrationState, string> = {
   applied: 'applied',
   edited: 'EDITED after it was applied: undo the edit, and make a new migration instead',
   unknown: 'UNKNOWN here but applied there: the database is ahead of this checkout',
-  pending: 'pending: npm run db:deploy applies it',
-  failed: 'FAILED: npm run db:deploy says what to do',
-  interrupted: 'running now, or cut off: npm run db:deploy waits for it or runs it again',
+  pending: 'pending: the next deploy applies it',
+  failed: 'FAILED: the next deploy says what to do',
+  interrupted: 'running now, or cut off: the next deploy waits for it or runs it again',
 };
 
 async function status(args: string[]): Promise<number> {
