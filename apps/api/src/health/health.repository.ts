@@ -29,12 +29,15 @@ export class HealthRepository {
 
   async readState(): Promise<DatabaseState> {
     const [tables] = await this.probe.run<{ hasMigrations: boolean; hasJobs: boolean }>(
+      'health',
       FIND_TABLES,
     );
     const migrations = tables!.hasMigrations
-      ? await this.probe.run<{ name: string }>(MIGRATIONS)
+      ? await this.probe.run<{ name: string }>('health', MIGRATIONS)
       : [];
-    const jobs = tables!.hasJobs ? await this.probe.run<{ hasLateJobs: boolean }>(LATE_JOBS) : [];
+    const jobs = tables!.hasJobs
+      ? await this.probe.run<{ hasLateJobs: boolean }>('health', LATE_JOBS)
+      : [];
     return {
       migrations: migrations.map(({ name }) => name),
       hasLateJobs: jobs[0]?.hasLateJobs ?? false,

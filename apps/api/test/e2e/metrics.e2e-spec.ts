@@ -5,7 +5,9 @@ import { SpoolLimits } from '../../src/platform/spool/spools.js';
 import { SMALL_PULL_ROWS } from '../../src/sync/sync-statements.js';
 import { Authenticator } from '../support/authenticator.js';
 import { LogRecorder } from '../support/log-recorder.js';
+import { untilBlocked } from '../support/seams.js';
 import { SyncSession } from '../support/sync-session.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Account, TestApp } from '../support/test-app.js';
 
 const METRICS_TOKEN = 'the-token+of/this.test~01==';
@@ -90,6 +92,53 @@ describe('metrics', () => {
       await get('Bearer wrong');
       expect(log.find('Request answered')).toMatchObject([{ route: '/metrics', status: 401 }]);
       expect(log.text).not.toContain(METRICS_TOKEN);
+    });
+  });
+
+  describe('are given sooner than requests give up, without those of the queue', () => {
+    const queue = /^rind_jobs_(?:waiting|running|failed|oldest_due_seconds) \d/m;
+    const scrape = async (instance = rind) =>
+      (await get(`Bearer ${METRICS_TOKEN}`, instance)).text();
+
+    /** Without what cannot be read, though a request that came before still waits for it. */
+    async function expectSooner(request: Promise<unknown>, instance = rind): Promise<void> {
+      const late = request.then(() => 'A request has given up');
+      const text = await Promise.race([scrape(instance), late]);
+      expect(text).toMatch(/^rind_build_info/m);
+      expect(text).not.toMatch(queue);
+    }
+
+    test('while its table is locked', async () => {
+      const { user } = await rind.signUp();
+      expect(await scrape()).toMatch(queue);
+      const admin = await rind.sql.connect();
+      await admin.query('BEGIN');
+      await admin.query('LOCK graphile_worker._private_jobs');
+      const { email } = user;
+      const request = rind.request('POST', '/auth/password/forgot', { body: { email } });
+      await untilBlocked(rind.sql, request);
+      await expectSooner(request);
+      await admin.query('ROLLBACK');
+      admin.release();
+      expect((await request).status).toBe(202);
+      expect(await scrape()).toMatch(queue);
+    });
+
+    test('while the database says nothing', async () => {
+      const { accessToken: token } = await rind.signUp();
+      const wire = await TcpProxy.start(rind.database.url);
+      const behind = await TestApp.start({
+        database: rind.database,
+        env: { METRICS_TOKEN, LOG_LEVEL: 'fatal', DATABASE_URL: wire.url, WORKER: 'off' },
+      });
+      expect(await scrape(behind)).toMatch(queue);
+      wire.freeze();
+      const request = behind.request('GET', '/users/me', { token });
+      await expectSooner(request, behind);
+      wire.pass();
+      await wire.close();
+      await request;
+      await behind.stop();
     });
   });
 

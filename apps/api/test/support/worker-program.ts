@@ -2,6 +2,7 @@
 import { loadConfig } from '../../dist/platform/config/config.js';
 import { Database } from '../../dist/platform/database/database.js';
 import { DatabaseMetrics } from '../../dist/platform/database/database-metrics.js';
+import { DatabaseProbe } from '../../dist/platform/database/database-probe.js';
 import { SlowQueries } from '../../dist/platform/database/slow-queries.js';
 import { JobMetrics } from '../../dist/platform/jobs/job-metrics.js';
 import { JobQueue } from '../../dist/platform/jobs/job-queue.js';
@@ -30,7 +31,7 @@ const worker = new JobWorker(
   config,
   jobs,
   Object.assign(new JobsTiming(), QUICK),
-  new JobMetrics(metrics, new JobQueue(database, jobs)),
+  new JobMetrics(metrics, new JobQueue(database, jobs, new DatabaseProbe(config))),
   new DatabaseMetrics(metrics, new SlowQueries(config)),
 );
 worker.onApplicationBootstrap();

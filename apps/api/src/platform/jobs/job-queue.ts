@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { z } from 'zod';
 import { Database } from '../database/database.js';
+import { DatabaseProbe } from '../database/database-probe.js';
 import { inBatches } from '../database/in-batches.js';
 import { Jobs, type ScheduledJob } from './jobs.js';
 import { hideSecrets } from './without-secrets.js';
@@ -39,15 +40,13 @@ interface Page {
   readonly limit: number;
 }
 
-const MEASURE = {
-  name: 'jobs_measure',
-  text: `SELECT count(*) FILTER (WHERE locked_at IS NULL AND attempts < max_attempts) AS waiting,
-  count(*) FILTER (WHERE locked_at IS NOT NULL) AS running,
-  count(*) FILTER (WHERE locked_at IS NULL AND attempts >= max_attempts) AS failed,
+const MEASURE = `SELECT
+  count(*) FILTER (WHERE locked_at IS NULL AND attempts < max_attempts)::int4 AS waiting,
+  count(*) FILTER (WHERE locked_at IS NOT NULL)::int4 AS running,
+  count(*) FILTER (WHERE locked_at IS NULL AND attempts >= max_attempts)::int4 AS failed,
   greatest(0, coalesce(extract(epoch FROM now() - min(run_at)
     FILTER (WHERE locked_at IS NULL AND attempts < max_attempts)), 0))::float8 AS "oldestDueSeconds"
-FROM graphile_worker._private_jobs`,
-};
+FROM graphile_worker._private_jobs`;
 
 const ENTRIES = `SELECT * FROM (
   SELECT j.id AS number, j.id::text AS id, t.identifier AS name, j.payload, j.attempts::int4 AS attempts,
@@ -98,13 +97,15 @@ export class JobQueue {
   constructor(
     private readonly database: Database,
     private readonly jobs: Jobs,
+    private readonly probe: DatabaseProbe,
   ) {
     jobs.handle(purgeJob, () => this.purge());
     jobs.schedule(purgeJob, '30 3 * * *');
   }
 
+  /** Takes no connection from requests, which go on while the queue's table is locked. */
   async measure(): Promise<QueueState> {
-    const [state] = await this.database.run<QueueState>(MEASURE, []);
+    const [state] = await this.probe.run<QueueState>('metrics', MEASURE);
     return state!;
   }
 

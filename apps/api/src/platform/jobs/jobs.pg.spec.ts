@@ -13,6 +13,7 @@ import {
 import { loadConfig } from '../config/config.js';
 import { Database } from '../database/database.js';
 import { DatabaseMetrics } from '../database/database-metrics.js';
+import { DatabaseProbe } from '../database/database-probe.js';
 import { SlowQueries } from '../database/slow-queries.js';
 import { Metrics } from '../metrics/metrics.js';
 import { JobFailure } from './job-failure.js';
@@ -32,6 +33,7 @@ const tick: ScheduledJob = { name: 'tick', payload: z.object({}) };
 let testDatabase: TestDatabase;
 let sql: pg.Pool;
 let database: Database;
+let probe: DatabaseProbe;
 
 /** What does jobs in one process. */
 class Process {
@@ -42,7 +44,7 @@ class Process {
   constructor(env: Record<string, string> = {}) {
     const config = loadConfig({ ...databaseEnvironment(testDatabase), ...env });
     this.metrics = new Metrics(config);
-    const counts = new JobMetrics(this.metrics, new JobQueue(database, this.jobs));
+    const counts = new JobMetrics(this.metrics, new JobQueue(database, this.jobs, probe));
     const pools = new DatabaseMetrics(this.metrics, new SlowQueries(config));
     this.worker = new JobWorker(config, this.jobs, new JobsTiming(), counts, pools);
   }
@@ -67,9 +69,12 @@ beforeAll(async () => {
   Logger.overrideLogger(false);
   testDatabase = await createTestDatabase();
   sql = new pg.Pool({ connectionString: testDatabase.url, max: 2 });
-  database = new Database(loadConfig(databaseEnvironment(testDatabase)));
+  const config = loadConfig(databaseEnvironment(testDatabase));
+  database = new Database(config);
+  probe = new DatabaseProbe(config);
 });
 afterAll(async () => {
+  await probe.onApplicationShutdown();
   await database.onApplicationShutdown();
   await sql.end();
   await testDatabase.drop();
@@ -316,9 +321,9 @@ describe('Jobs', () => {
   });
 
   test('are absent from the metrics while the database is away, and the rest is there', async () => {
-    const away = new Database(loadConfig({ DATABASE_URL: 'postgres://127.0.0.1:1/no' }));
+    const away = new DatabaseProbe(loadConfig({ DATABASE_URL: 'postgres://127.0.0.1:1/no' }));
     const metrics = new Metrics(loadConfig({ DATABASE_URL: testDatabase.url }));
-    const counts = new JobMetrics(metrics, new JobQueue(away, new Jobs(away)));
+    const counts = new JobMetrics(metrics, new JobQueue(database, new Jobs(database), away));
     counts.countDone('count');
     const text = await metrics.write();
     expect(text).toContain('rind_jobs_done_total{job="count"} 1');

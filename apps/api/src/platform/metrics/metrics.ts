@@ -1,8 +1,12 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { withinDeadline } from '../concurrency/within-deadline.js';
 import type { Config } from '../config/config.js';
 import { InjectConfig } from '../config/config.module.js';
 import { version } from '../version.js';
+
+/** A scrape that comes late counts as a process that is gone. */
+const READ_DEADLINE_MS = 800;
 
 interface MetricOptions<Label extends string> {
   readonly name: string;
@@ -49,7 +53,7 @@ interface GaugeValue<Label extends string> {
 interface GaugesOptions<Name extends string> {
   /** What each says, by name. */
   readonly gauges: Readonly<Record<Name, string>>;
-  /** All of them at each scrape. Where it fails they are absent, and the rest is given all the same. */
+  /** All of them at each scrape. Where it fails or is late they are absent, and the rest is given all the same. */
   readonly read: () => Promise<Readonly<Record<Name, number>>>;
 }
 
@@ -121,7 +125,7 @@ export class Metrics implements OnApplicationShutdown {
         help,
         registers: [this.registry],
         async collect() {
-          const values = await look();
+          const values = await withinDeadline(look(), READ_DEADLINE_MS);
           if (values) this.set(values[name]);
           else this.remove();
         },
