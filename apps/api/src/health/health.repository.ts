@@ -4,43 +4,44 @@ import { DatabaseProbe } from '../platform/database/database-probe.js';
 /** Longer than a worker that died is noticed, and than mails to many take. */
 const LATE_MINUTES = 10;
 
-/** What the database says of itself. */
-export interface DatabaseState {
-  /** Names of the migrations that it has; none before the first. */
-  readonly migrations: readonly string[];
+/** What the queue says of itself. */
+export interface JobsState {
   /** Whether a job has been due for long, and nobody does it. */
   readonly hasLateJobs: boolean;
 }
 
-const FIND_TABLES = `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS "hasMigrations",
-  to_regclass('graphile_worker._private_jobs') IS NOT NULL AS "hasJobs"`;
-
-const MIGRATIONS = `SELECT migration_name AS name FROM _prisma_migrations
+const MIGRATIONS_TABLE = '_prisma_migrations';
+const MIGRATIONS = `SELECT migration_name AS name FROM ${MIGRATIONS_TABLE}
 WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`;
 
+const JOBS_TABLE = 'graphile_worker._private_jobs';
 /** By the index that workers take jobs from, so that a long queue costs no more than a short one. */
-const LATE_JOBS = `SELECT EXISTS (
-  SELECT FROM graphile_worker._private_jobs
+const JOBS = `SELECT EXISTS (
+  SELECT FROM ${JOBS_TABLE}
   WHERE is_available AND run_at < now() - interval '${LATE_MINUTES} minutes') AS "hasLateJobs"`;
 
 @Injectable()
 export class HealthRepository {
   constructor(private readonly probe: DatabaseProbe) {}
 
-  async readState(): Promise<DatabaseState> {
-    const [tables] = await this.probe.run<{ hasMigrations: boolean; hasJobs: boolean }>(
+  /** Names of the migrations that the database has; none before the first. */
+  async readMigrations(): Promise<string[]> {
+    if (!(await this.exists(MIGRATIONS_TABLE))) return [];
+    const rows = await this.probe.run<{ name: string }>('health', MIGRATIONS);
+    return rows.map(({ name }) => name);
+  }
+
+  async readJobs(): Promise<JobsState> {
+    if (!(await this.exists(JOBS_TABLE))) return { hasLateJobs: false };
+    const [state] = await this.probe.run<JobsState>('health', JOBS);
+    return state!;
+  }
+
+  private async exists(table: string): Promise<boolean> {
+    const [row] = await this.probe.run<{ exists: boolean }>(
       'health',
-      FIND_TABLES,
+      `SELECT to_regclass('${table}') IS NOT NULL AS exists`,
     );
-    const migrations = tables!.hasMigrations
-      ? await this.probe.run<{ name: string }>('health', MIGRATIONS)
-      : [];
-    const jobs = tables!.hasJobs
-      ? await this.probe.run<{ hasLateJobs: boolean }>('health', LATE_JOBS)
-      : [];
-    return {
-      migrations: migrations.map(({ name }) => name),
-      hasLateJobs: jobs[0]?.hasLateJobs ?? false,
-    };
+    return row!.exists;
   }
 }

@@ -1,25 +1,34 @@
 import { readdirSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import type { HealthCheck, HealthLive, HealthReady } from '@rind/contracts';
 import { projectPaths } from '@rind/database/migrate/project-files';
+import { withinDeadline } from '../platform/concurrency/within-deadline.js';
 import type { Config } from '../platform/config/config.js';
 import { InjectConfig } from '../platform/config/config.module.js';
 import { ProxyWatch } from '../platform/http/proxy-watch.js';
 import { Shutdown } from '../platform/shutdown/shutdown.js';
 import { version } from '../platform/version.js';
 import { RestoredBackups } from '../sync/restored-backups.js';
-import { type DatabaseState, HealthRepository } from './health.repository.js';
+import { HealthRepository, type JobsState } from './health.repository.js';
 
 /** An answer that comes later is as bad as none. */
-const DATABASE_DEADLINE_MS = 800;
+const DEADLINE_MS = 800;
 /** Anybody may ask, as often as they like: that must not be felt by the database. */
 const LOOK_LIFE_MS = 100;
 
-/** What a look at the database has shown, and how long it took. */
-interface Look {
-  readonly state: DatabaseState;
+interface DatabaseState {
+  readonly migrations: readonly string[];
   readonly latencyMs: number;
+}
+
+/**
+ * What a look at the database shows. Null for what fails: the reason is logged where it is used, and is nobody's
+ * outside.
+ */
+interface Look {
+  readonly database: Promise<DatabaseState | null>;
+  /** By itself: requests are served while the queue is locked. */
+  readonly jobs: Promise<JobsState | null>;
 }
 
 @Injectable()
@@ -29,8 +38,7 @@ export class HealthService {
   })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
-  /** Null for a database that fails: the reason is logged where it is used, and is nobody's outside. */
-  private latestLook: Promise<Look | null> | null = null;
+  private latestLook: Look | null = null;
 
   constructor(
     @InjectConfig() private readonly config: Config,
@@ -46,8 +54,18 @@ export class HealthService {
 
   /** Whether requests can be served; within a second, whatever the database does. */
   async ready(): Promise<HealthReady> {
+    const { database, jobs } = this.look();
+    const [databaseState, jobsState] = await Promise.all([
+      withinDeadline(database, DEADLINE_MS),
+      withinDeadline(jobs, DEADLINE_MS),
+    ]);
     const checks: Record<string, HealthCheck> = {
-      ...checkDatabase(await withinDeadline(this.look()), this.expectedMigrations),
+      ...(databaseState === null
+        ? { database: { status: 'unavailable' } }
+        : {
+            ...checkDatabase(databaseState, this.expectedMigrations),
+            jobs: checkJobs(jobsState),
+          }),
       sync: this.backups.isHeldUp
         ? { status: 'degraded', detail: 'Nothing is synced until the database has been looked at' }
         : { status: 'ok' },
@@ -76,20 +94,25 @@ export class HealthService {
   }
 
   /** One at a time, also where it takes longer than anybody waits for it; its result serves all who ask within a moment. */
-  private look(): Promise<Look | null> {
-    this.latestLook ??= this.askDatabase().finally(() => {
+  private look(): Look {
+    if (this.latestLook) return this.latestLook;
+    const database = this.askDatabase();
+    // Afterwards, as they share a connection.
+    const jobs = database.then((state) => state && this.repository.readJobs()).catch(() => null);
+    void jobs.finally(() => {
       setTimeout(() => {
         this.latestLook = null;
       }, LOOK_LIFE_MS).unref();
     });
+    this.latestLook = { database, jobs };
     return this.latestLook;
   }
 
-  private async askDatabase(): Promise<Look | null> {
+  private async askDatabase(): Promise<DatabaseState | null> {
     const startedAt = performance.now();
     try {
-      const state = await this.repository.readState();
-      return { state, latencyMs: Math.round((performance.now() - startedAt) * 10) / 10 };
+      const migrations = await this.repository.readMigrations();
+      return { migrations, latencyMs: Math.round((performance.now() - startedAt) * 10) / 10 };
     } catch {
       return null;
     }
@@ -97,32 +120,23 @@ export class HealthService {
 }
 
 function checkDatabase(
-  look: Look | null,
+  { migrations, latencyMs }: DatabaseState,
   expected: readonly string[],
 ): Record<string, HealthCheck> {
-  if (look === null) return { database: { status: 'unavailable' } };
-  const { state, latencyMs } = look;
-  const pending = expected.filter((name) => !state.migrations.includes(name));
+  const pending = expected.filter((name) => !migrations.includes(name));
   return {
     database: { status: 'ok', latencyMs },
     migrations:
       pending.length === 0
         ? { status: 'ok' }
         : { status: 'unavailable', detail: `${pending.length} migrations are pending` },
-    jobs: state.hasLateJobs
-      ? { status: 'degraded', detail: 'Jobs that are due are not being done' }
-      : { status: 'ok' },
   };
 }
 
-/** Null for work that is late. */
-async function withinDeadline<T>(work: Promise<T>): Promise<T | null> {
-  const timeout = new AbortController();
-  const deadline = delay(DATABASE_DEADLINE_MS, null, { signal: timeout.signal, ref: false });
-  try {
-    return await Promise.race([work, deadline]);
-  } finally {
-    timeout.abort();
-    await deadline.catch(() => null);
+function checkJobs(state: JobsState | null): HealthCheck {
+  if (state === null) return { status: 'degraded', detail: 'Jobs cannot be looked at' };
+  if (state.hasLateJobs) {
+    return { status: 'degraded', detail: 'Jobs that are due are not being done' };
   }
+  return { status: 'ok' };
 }

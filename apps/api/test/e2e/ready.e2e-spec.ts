@@ -87,6 +87,32 @@ describe('GET /health/ready', () => {
     for (const { status } of await Promise.all(requests)) expect(status).toBe(200);
   });
 
+  test('is degraded, and serves on, while nobody may look at the queue', async () => {
+    const admin = await rind.sql.connect();
+    await admin.query('BEGIN');
+    await admin.query('LOCK graphile_worker._private_jobs');
+    const { status, body } = await readyWhen(
+      rind,
+      ({ body: { checks } }) => checks['jobs']?.status === 'degraded',
+    );
+    expect([status, body.status, body.checks['database']!.status]).toEqual([200, 'degraded', 'ok']);
+    expect(body.checks['jobs']).toEqual({
+      status: 'degraded',
+      detail: 'Jobs cannot be looked at',
+    });
+    // What was given up does not wait on at the server, where it would use up all connections.
+    const look = jest.spyOn(HealthRepository.prototype, 'readJobs');
+    await readyWhen(rind, () => look.mock.calls.length > 3);
+    const { rows } = await rind.sql.query<{ looks: number }>(
+      `SELECT count(*)::int AS looks FROM pg_stat_activity
+       WHERE application_name = 'rind-health' AND datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    expect(rows[0]!.looks).toBeLessThanOrEqual(1);
+    await admin.query('ROLLBACK');
+    admin.release();
+    await readyWhen(rind, isOk);
+  });
+
   test('is degraded while the connection that listens is away, and refuses what needs it', async () => {
     const proxy = await TcpProxy.start(database.url);
     const env = { DATABASE_DIRECT_URL: proxy.url, WORKER: 'off' };
@@ -131,7 +157,7 @@ describe('GET /health/ready', () => {
   });
 
   test('looks once for all who ask at the same time', async () => {
-    const look = jest.spyOn(HealthRepository.prototype, 'readState');
+    const look = jest.spyOn(HealthRepository.prototype, 'readMigrations');
     const before = look.mock.calls.length;
     const service = rind.app.get(HealthService);
     await readyWhen(rind, () => look.mock.calls.length > before);
