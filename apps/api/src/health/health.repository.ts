@@ -6,6 +6,8 @@ const LATE_MINUTES = 10;
 
 /** What the queue says of itself. */
 export interface JobsState {
+  /** Whether the role may see and add jobs: only who owns the queue may, and others see an empty one. */
+  readonly isUsable: boolean;
   /** Whether a job has been due for long, and nobody does it. */
   readonly hasLateJobs: boolean;
 }
@@ -16,7 +18,7 @@ WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`;
 
 const JOBS_TABLE = 'graphile_worker._private_jobs';
 /** By the index that workers take jobs from, so that a long queue costs no more than a short one. */
-const JOBS = `SELECT EXISTS (
+const JOBS = `SELECT NOT row_security_active('${JOBS_TABLE}') AS "isUsable", EXISTS (
   SELECT FROM ${JOBS_TABLE}
   WHERE is_available AND run_at < now() - interval '${LATE_MINUTES} minutes') AS "hasLateJobs"`;
 
@@ -32,7 +34,7 @@ export class HealthRepository {
   }
 
   async readJobs(): Promise<JobsState> {
-    if (!(await this.exists(JOBS_TABLE))) return { hasLateJobs: false };
+    if (!(await this.exists(JOBS_TABLE))) return { isUsable: true, hasLateJobs: false };
     const [state] = await this.probe.run<JobsState>('health', JOBS);
     return state!;
   }

@@ -135,6 +135,9 @@ function checkDatabase(
 
 function checkJobs(state: JobsState | null): HealthCheck {
   if (state === null) return { status: 'degraded', detail: 'Jobs cannot be looked at' };
+  if (!state.isUsable) {
+    return { status: 'degraded', detail: 'The role of the database may not use the queue of jobs' };
+  }
   if (state.hasLateJobs) {
     return { status: 'degraded', detail: 'Jobs that are due are not being done' };
   }
