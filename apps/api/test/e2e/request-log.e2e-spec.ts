@@ -115,6 +115,35 @@ describe('the log of requests', () => {
     ]);
   });
 
+  test('holds little of a path that leads nowhere, and no token that stands in it', async () => {
+    const { accessToken, refreshToken } = await rind.signUp();
+    const someone = 'ada@example.com';
+    log = new LogRecorder();
+    for (const path of [refreshToken, `x/${accessToken}/y`, someone, 'x/'.repeat(7_500)]) {
+      expect((await rind.request('GET', `/${path}`)).status).toBe(404);
+      expect((await rind.request('GET', `/nowhere/${path}?token=${refreshToken}`)).status).toBe(
+        404,
+      );
+    }
+    const lines = log.find('Request answered');
+    expect(lines).toHaveLength(8);
+    for (const line of lines) {
+      expect(line['route']).toBeNull();
+      expect(String(line['path']).length).toBeLessThanOrEqual(201);
+    }
+    const [, signature] = /\.([^.]+)$/.exec(accessToken)!;
+    for (const secret of [refreshToken, signature!, someone])
+      expect(log.text).not.toContain(secret);
+    expect(lines[0]).toMatchObject({ path: '/api/v1/<value>' });
+  });
+
+  test('tells the path of every route as it is', async () => {
+    const id = crypto.randomUUID();
+    const path = `/auth/sessions/${id}`;
+    await rind.request('DELETE', path, { token: account.accessToken });
+    expect(log.find('Request answered')).toMatchObject([{ path: `/api/v1${path}` }]);
+  });
+
   test('says that a client left before it had its answer', async () => {
     const seam = hold(rind.app.get(SyncRepository), 'write', 'before');
     const body = {

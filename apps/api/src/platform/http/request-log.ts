@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { ErrorCode } from '@rind/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RequestContext } from '../logging/request-context.js';
+import { hideSecrets } from '../logging/without-secrets.js';
 import { plainAddress } from './client-address.js';
 import { statusOf } from './status.js';
 import { isWatchedRoute } from './watched-routes.js';
@@ -13,6 +14,9 @@ declare module 'fastify' {
     logged?: Readonly<Record<string, unknown>> & { readonly problem?: ErrorCode };
   }
 }
+
+/** More than any route has, ids and all. To no route leads whatever anybody sends, 16 KB of it. */
+const MAX_PATH_LENGTH = 200;
 
 /** One line for each answered request. The query is left out: what it carries may be secret. */
 @Injectable()
@@ -34,7 +38,7 @@ export class RequestLog {
         requestId: request.id,
         method: request.method,
         route: route ?? null,
-        path: request.url.split('?', 1)[0],
+        path: pathOf(request),
         status: statusOf(reply),
         durationMs: Math.round(reply.elapsedTime * 10) / 10,
         bytes: request.sentBytes ?? 0,
@@ -45,4 +49,9 @@ export class RequestLog {
       'Request answered',
     );
   }
+}
+
+function pathOf({ url }: FastifyRequest): string {
+  const path = url.split('?', 1)[0]!;
+  return hideSecrets(path.length > MAX_PATH_LENGTH ? `${path.slice(0, MAX_PATH_LENGTH)}…` : path);
 }

@@ -4,7 +4,7 @@ import { Database } from '../database/database.js';
 import { DatabaseProbe } from '../database/database-probe.js';
 import { inBatches } from '../database/in-batches.js';
 import { Jobs, type ScheduledJob } from './jobs.js';
-import { hideSecrets } from './without-secrets.js';
+import { hideSecrets } from '../logging/without-secrets.js';
 
 type State = 'waiting' | 'running' | 'failed';
 type Scalar = string | number | boolean | null;

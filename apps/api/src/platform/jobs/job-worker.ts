@@ -18,7 +18,7 @@ import { DatabaseMetrics } from '../database/database-metrics.js';
 import { JobFailure } from './job-failure.js';
 import { JobMetrics } from './job-metrics.js';
 import { type HandledJob, Jobs } from './jobs.js';
-import { withoutSecrets } from './without-secrets.js';
+import { withoutSecrets } from '../logging/without-secrets.js';
 import { WorkerPools } from './worker-pools.js';
 
 /** How soon what goes wrong is noticed. */
