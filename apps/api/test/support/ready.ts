@@ -24,6 +24,10 @@ export async function readyWhen(
   return answer;
 }
 
-/** What is said of all but the database, once that has answered in time. */
+/** What is said once the database has shown in time what it was asked for. */
 export const ready = (asked: Asked): Promise<Answer> =>
-  readyWhen(asked, ({ body }) => body.checks['database']?.status === 'ok');
+  readyWhen(
+    asked,
+    ({ body: { checks } }) =>
+      checks['database']?.status === 'ok' && checks['jobs']?.detail !== 'Jobs cannot be looked at',
+  );
