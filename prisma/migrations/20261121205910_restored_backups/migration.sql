@@ -15,9 +15,7 @@ CREATE TABLE "sync_marker" (
     "id" BOOLEAN NOT NULL DEFAULT true,
     "system_identifier" BIGINT,
     "wal_timeline" INTEGER,
-    "database_oid" BIGINT NOT NULL,
-    "clocks_oid" BIGINT NOT NULL,
-    "clocks_file" BIGINT NOT NULL,
+    "clocks_file" TEXT NOT NULL,
 
     CONSTRAINT "sync_marker_pkey" PRIMARY KEY ("id"),
     CONSTRAINT "sync_marker_single" CHECK ("id")
@@ -30,13 +28,13 @@ ALTER TABLE "sync_lost_intervals" ADD CONSTRAINT "sync_lost_intervals_user_id_fk
 -- clocks in it, and must not be: what is written next would get versions that a device believes to know.
 
 -- What tells this database from its copies. A managed server may refuse the first two: they are null then.
+-- Each writer asks: assignments need no plans.
 CREATE FUNCTION sync_database_identity(
-  OUT system_identifier bigint, OUT wal_timeline integer,
-  OUT database_oid bigint, OUT clocks_oid bigint, OUT clocks_file bigint
+  OUT system_identifier bigint, OUT wal_timeline integer, OUT clocks_file text
 ) LANGUAGE plpgsql AS $$
 BEGIN
   BEGIN
-    SELECT s.system_identifier INTO system_identifier FROM pg_control_system() s;
+    system_identifier := (pg_control_system()).system_identifier;
   EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN NULL;
   END;
   BEGIN
@@ -45,9 +43,8 @@ BEGIN
     wal_timeline := ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer;
   EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN NULL;
   END;
-  SELECT oid INTO database_oid FROM pg_database WHERE datname = current_database();
-  clocks_oid := to_regclass('sync_clocks')::oid;
-  clocks_file := pg_relation_filenode(to_regclass('sync_clocks'));
+  -- Names the database, and the file that the rows are in: tables that are made anew, or emptied, have another one.
+  clocks_file := pg_relation_filepath(to_regclass('sync_clocks'));
 END $$;
 
 -- Moves every clock above all that devices may have been given, keeps the interval between, and makes the marker
@@ -71,7 +68,7 @@ BEGIN
   UPDATE sync_clocks c SET version = i.lost_to, timeline = i.timeline_after
     FROM sync_lost_intervals i WHERE i.user_id = c.user_id AND i.lost_from = c.version;
   DELETE FROM sync_marker;
-  INSERT INTO sync_marker (system_identifier, wal_timeline, database_oid, clocks_oid, clocks_file)
+  INSERT INTO sync_marker (system_identifier, wal_timeline, clocks_file)
     SELECT * FROM sync_database_identity();
   -- To all instances: whoever finds the marker renewed does not see that anything was different.
   PERFORM pg_notify('rind_restored', '');
@@ -79,19 +76,17 @@ BEGIN
 END $$;
 
 -- What of the marker differs from the database that it lies in: nothing, unless this is a copy; all, without a marker.
--- Each writer asks, on the connection that it writes through.
 CREATE FUNCTION sync_marker_differences() RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+  identity record := sync_database_identity();
+  marker record;
 BEGIN
-  RETURN (
-    SELECT array_remove(ARRAY[
-      CASE WHEN m.system_identifier IS DISTINCT FROM i.system_identifier THEN 'system_identifier' END,
-      CASE WHEN m.wal_timeline IS DISTINCT FROM i.wal_timeline THEN 'wal_timeline' END,
-      CASE WHEN m.database_oid IS DISTINCT FROM i.database_oid THEN 'database_oid' END,
-      CASE WHEN m.clocks_oid IS DISTINCT FROM i.clocks_oid THEN 'clocks_oid' END,
-      CASE WHEN m.clocks_file IS DISTINCT FROM i.clocks_file THEN 'clocks_file' END
-    ], NULL)
-    FROM sync_database_identity() i LEFT JOIN sync_marker m ON true
-  );
+  SELECT system_identifier, wal_timeline, clocks_file INTO marker FROM sync_marker;
+  RETURN array_remove(ARRAY[
+    CASE WHEN marker.system_identifier IS DISTINCT FROM identity.system_identifier THEN 'system_identifier' END,
+    CASE WHEN marker.wal_timeline IS DISTINCT FROM identity.wal_timeline THEN 'wal_timeline' END,
+    CASE WHEN marker.clocks_file IS DISTINCT FROM identity.clocks_file THEN 'clocks_file' END
+  ], NULL);
 END $$;
 
 -- Marks the database as restored where there is a difference: once, however many ask at a time.

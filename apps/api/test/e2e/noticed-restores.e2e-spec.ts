@@ -100,12 +100,12 @@ describe('a database that is not what its marker says', () => {
   test('is noticed once by all instances, on connections that live, and told', async () => {
     const before = await pull();
     const noticed = Promise.any([reconnected(rind), reconnected(other)]);
-    await rind.sql.query('UPDATE sync_marker SET clocks_oid = clocks_oid + 1');
+    await rind.sql.query(`UPDATE sync_marker SET clocks_file = ''`);
     await noticed;
     expect(await intervals()).toBe(1);
     expect((await counted(rind)) + (await counted(other))).toBe(1);
     expect(log.find(NOTICED)).toEqual([
-      expect.objectContaining({ level: 'warn', differences: ['clocks_oid'], clocks: 1 }),
+      expect.objectContaining({ level: 'warn', differences: ['clocks_file'], clocks: 1 }),
     ]);
     for (const instance of [rind, other]) {
       await untilLive(instance);
@@ -137,7 +137,7 @@ describe('a database that is not what its marker says', () => {
     await rind.sql.query(
       `ALTER TABLE sessions DISABLE TRIGGER announce_session_end;
        DELETE FROM sessions WHERE user_id = '${ben.id}';
-       UPDATE sync_marker SET database_oid = 0;
+       UPDATE sync_marker SET clocks_file = '';
        ALTER TABLE sessions ENABLE TRIGGER announce_session_end`,
     );
     await noticed;
@@ -190,7 +190,7 @@ describe('a database that is not what its marker says', () => {
     const waiting = push();
     await untilBlocked(rind.sql, waiting);
     const looked = reconnected(rind);
-    await holder.query('UPDATE sync_marker SET database_oid = 0');
+    await holder.query(`UPDATE sync_marker SET clocks_file = ''`);
     await holder.query('COMMIT');
     holder.release();
     const { status, body: problem, headers } = await waiting;
@@ -208,7 +208,7 @@ describe('a database that is not what its marker says', () => {
     // Nobody else sees it.
     const database = rind.app.get(Database);
     const restored = database.transaction(async () => {
-      await database.prisma.$executeRaw`UPDATE sync_marker SET database_oid = 0`;
+      await database.prisma.$executeRaw`UPDATE sync_marker SET clocks_file = ''`;
       await write();
     });
     await expect(restored).rejects.toMatchObject({ code: 'service_unavailable' });
@@ -216,7 +216,7 @@ describe('a database that is not what its marker says', () => {
     expect(await write()).toEqual(expect.any(Number));
 
     const lookedAgain = reconnected(rind);
-    await rind.sql.query('UPDATE sync_marker SET database_oid = 0');
+    await rind.sql.query(`UPDATE sync_marker SET clocks_file = ''`);
     await lookedAgain;
   });
 });
