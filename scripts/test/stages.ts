@@ -61,9 +61,4 @@ export const stages: readonly Stage[] = [
     countsTests: true,
     args: packageScript('test:pooled', '--ci', '--json', `--outputFile=${POOLED_RESULT}`),
   },
-  ...['sync', 'http', 'auth', 'realtime'].map((suite) => ({
-    name: `bench-${suite}`,
-    title: `Benchmark of ${suite}, tiny`,
-    args: packageScript('bench', suite, '--smoke'),
-  })),
 ];
