@@ -93,10 +93,13 @@ export async function restoredFile(): Promise<Restorable> {
     },
     putBack: async () => {
       wire.refuse();
-      await sql.query(
-        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name LIKE 'rind-%'`,
-      );
+      // Again and again: one that was just being made is not to be seen at first.
+      do {
+        await sql.query(
+          `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name LIKE 'rind-%'`,
+        );
+      } while ((await wire.openConnections) > 0);
       await restoreBackup({ databaseUrl, file, replace: true });
       wire.pass();
     },
